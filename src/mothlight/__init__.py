@@ -1,0 +1,3 @@
+"""Mothlight."""
+
+__version__ = "0.1.0.dev0"
