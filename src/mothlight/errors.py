@@ -1,0 +1,386 @@
+"""The errors: what a call can end with, and what a wrong definition is told.
+
+    DefinitionError             a service that cannot work; raised at import with line and mend
+    Error                       a call's typed failure: a code, a message, fields; users subclass it
+    ├── MalformedRequest        400  the bytes are not JSON, not multipart, not UTF-8
+    ├── InvalidRequest          422  well-formed, but not the message; errors=[{path, message}]
+    ├── BadMedia                422  an image or sound that cannot be opened, or is over its limits
+    ├── UnsupportedMedia        415  a content type, charset or file format that is not taken
+    ├── NotAcceptable           406  no form of the answer suits the Accept header
+    ├── PayloadTooLarge         413  over a limit in bytes or parts
+    ├── RequestTimeout          408  the body did not arrive in time
+    ├── RouteNotFound           404
+    ├── MethodNotAllowed        405
+    ├── Unauthenticated         401
+    ├── Overloaded              503  refused before it cost anything; retry_after seconds
+    ├── Unavailable             503  the worker died or the server is stopping
+    ├── DeadlineExceeded        504
+    ├── Cancelled               499
+    └── Internal                500  the model failed; the log has the reason, the caller does not
+
+On the wire each is a problem document (RFC 9457): ``type`` is the class's name, ``code`` one of
+the 16 canonical gRPC codes, ``status`` the HTTP status, ``detail`` the docstring filled with the
+fields, and beside them the fields themselves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import string
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, ClassVar, dataclass_transform, get_type_hints
+
+__all__ = [
+    "BadMedia",
+    "Cancelled",
+    "Code",
+    "DeadlineExceeded",
+    "DefinitionError",
+    "Error",
+    "Internal",
+    "InvalidRequest",
+    "MalformedRequest",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "Overloaded",
+    "PayloadTooLarge",
+    "RemoteError",
+    "RequestTimeout",
+    "RouteNotFound",
+    "Unauthenticated",
+    "Unavailable",
+    "UnsupportedMedia",
+]
+
+
+class Code(StrEnum):
+    """The 16 canonical codes of gRPC (grpc/doc/statuscodes.md), spelled as the wire has them."""
+
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    INVALID_ARGUMENT = "invalid_argument"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    NOT_FOUND = "not_found"
+    ALREADY_EXISTS = "already_exists"
+    PERMISSION_DENIED = "permission_denied"
+    RESOURCE_EXHAUSTED = "resource_exhausted"
+    FAILED_PRECONDITION = "failed_precondition"
+    ABORTED = "aborted"
+    OUT_OF_RANGE = "out_of_range"
+    UNIMPLEMENTED = "unimplemented"
+    INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
+    DATA_LOSS = "data_loss"
+    UNAUTHENTICATED = "unauthenticated"
+
+    @property
+    def http(self) -> int:
+        """The HTTP status (google/rpc/code.proto's mapping)."""
+        return _TABLE[self][0]
+
+    @property
+    def grpc(self) -> int:
+        """The gRPC status number."""
+        return _TABLE[self][1]
+
+
+_TABLE: dict[Code, tuple[int, int]] = {
+    Code.CANCELLED: (499, 1),
+    Code.UNKNOWN: (500, 2),
+    Code.INVALID_ARGUMENT: (400, 3),
+    Code.DEADLINE_EXCEEDED: (504, 4),
+    Code.NOT_FOUND: (404, 5),
+    Code.ALREADY_EXISTS: (409, 6),
+    Code.PERMISSION_DENIED: (403, 7),
+    Code.RESOURCE_EXHAUSTED: (429, 8),
+    Code.FAILED_PRECONDITION: (400, 9),
+    Code.ABORTED: (409, 10),
+    Code.OUT_OF_RANGE: (400, 11),
+    Code.UNIMPLEMENTED: (501, 12),
+    Code.INTERNAL: (500, 13),
+    Code.UNAVAILABLE: (503, 14),
+    Code.DATA_LOSS: (500, 15),
+    Code.UNAUTHENTICATED: (401, 16),
+}
+
+RESERVED = frozenset({"type", "title", "status", "detail", "instance", "code"})
+"""Members that RFC 9457 and we give to every problem document: no field may have their names."""
+
+
+class DefinitionError(TypeError):
+    """A definition that cannot work: ``file:line: what is wrong`` and, below it, what to write."""
+
+    def __init__(self, what: str, mend: str = "", *, at: object = None) -> None:
+        self.what, self.mend, self.location = what, mend, locate(at)
+        message = f"{self.location}: {what}" if self.location else what
+        super().__init__(f"{message}\n  {mend}" if mend else message)
+
+
+def locate(thing: object) -> str:
+    """``file:line`` of a class or function, or "" where the source cannot be found."""
+    try:
+        target = inspect.unwrap(thing) if callable(thing) else thing
+        lines, number = inspect.getsourcelines(target)  # type: ignore[arg-type]
+        path = inspect.getsourcefile(target)  # type: ignore[arg-type]
+    except (TypeError, OSError):
+        return ""
+    # A decorated definition starts at its decorators; the reader wants the line of def or class.
+    skip = next((i for i, s in enumerate(lines) if s.lstrip().startswith(_STARTS)), 0)
+    return f"{path}:{number + skip}"
+
+
+_STARTS = ("def ", "class ", "async def ")
+
+
+@dataclass_transform(kw_only_default=True)
+class Error(Exception):
+    """A typed failure of a call. Subclass it, and declare it with ``raises=[...]``::
+
+        class TextTooLong(Error):
+            "text has {length} characters, {limit} are allowed"
+            code = Code.INVALID_ARGUMENT
+            length: int
+            limit: int
+
+    The annotated names become keyword arguments; the docstring is the message.
+    """
+
+    code: ClassVar[Code] = Code.UNKNOWN
+    status: ClassVar[int] = 500
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        template = cls.__dict__.get("__doc__")
+        if "code" in cls.__dict__ and "status" not in cls.__dict__:
+            cls.status = cls.code.http
+        dataclasses.dataclass(kw_only=True, eq=False, repr=False)(cls)
+        cls.__doc__ = template
+        names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if taken := names & RESERVED:
+            raise DefinitionError(
+                f"{cls.__name__} has a field called {min(taken)!r}, which every error already has",
+                "give the field another name",
+                at=cls,
+            )
+        used = {name for _, name, _, _ in string.Formatter().parse(template or "") if name}
+        if unknown := {name.split(".")[0].split("[")[0] for name in used} - names:
+            raise DefinitionError(
+                f"the message of {cls.__name__} uses {{{min(unknown)}}}, which is not a field",
+                f"add the field:   {min(unknown)}: str",
+                at=cls,
+            )
+
+    def fields(self) -> dict[str, Any]:
+        """The declared fields and their values."""
+        if not dataclasses.is_dataclass(self):
+            return {}
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @property
+    def detail(self) -> str:
+        """The message: the class's docstring, filled in."""
+        template = type(self).__doc__ or type(self).__name__
+        return template.strip().format(**self.fields())
+
+    def __str__(self) -> str:
+        return self.detail
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.fields().items())
+        return f"{type(self).__name__}({fields})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.fields())  # keyword-only: the default would fail
+
+    def problem(self) -> dict[str, Any]:
+        """The problem document (RFC 9457) as a JSON-able dict."""
+        from pydantic_core import to_jsonable_python
+
+        return {
+            "type": type(self).__name__,
+            "code": self.code.value,
+            "status": self.status,
+            "detail": self.detail,
+            **to_jsonable_python(self.fields(), fallback=str, inf_nan_mode="strings"),
+        }
+
+    @staticmethod
+    def from_problem(problem: Mapping[str, Any], known: Iterable[type[Error]] = ()) -> Error:
+        """The error that a problem document describes: one of ``known`` or of the built-in ones,
+        rebuilt with its fields; a ``RemoteError`` where none fits."""
+        from pydantic import TypeAdapter, ValidationError
+
+        classes = {cls.__name__: cls for cls in (*BUILT_IN, *known)}
+        if cls := classes.get(str(problem.get("type"))):
+            hints = get_type_hints(cls, include_extras=True)
+            try:
+                return cls(
+                    **{
+                        field.name: TypeAdapter(hints[field.name]).validate_python(
+                            problem[field.name]
+                        )
+                        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+                        if field.name in problem
+                    }
+                )
+            except (ValidationError, TypeError):
+                pass  # an older or newer server: its fields are not ours, so show it as it came
+        return RemoteError(document=dict(problem))
+
+
+def _rebuild(cls: type[Error], fields: dict[str, Any]) -> Error:
+    return cls(**fields)
+
+
+class RemoteError(Error):
+    """An error whose class this side does not know; ``document`` is the problem as it came."""
+
+    document: dict[str, Any]
+
+    @property
+    def detail(self) -> str:
+        return str(self.document.get("detail", self.document))
+
+    def problem(self) -> dict[str, Any]:
+        return self.document
+
+
+class MalformedRequest(Error):
+    "the request cannot be read: {reason}"
+
+    code = Code.INVALID_ARGUMENT
+    reason: str
+
+
+class InvalidRequest(Error):
+    "the request does not fit the method's message"
+
+    code = Code.INVALID_ARGUMENT
+    status = 422
+    errors: list[dict[str, str]]
+
+    @property
+    def detail(self) -> str:
+        shown = "; ".join(f"{e['path'] or 'body'}: {e['message']}" for e in self.errors[:3])
+        more = len(self.errors) - 3
+        return shown + (f"; and {more} more" if more > 0 else "")
+
+
+class BadMedia(Error):
+    "{reason}"
+
+    code = Code.INVALID_ARGUMENT
+    status = 422
+    reason: str
+
+
+class UnsupportedMedia(Error):
+    "{reason}"
+
+    code = Code.INVALID_ARGUMENT
+    status = 415
+    reason: str
+    supported: list[str]
+
+
+class NotAcceptable(Error):
+    "this method answers with {supported}"
+
+    code = Code.INVALID_ARGUMENT
+    status = 406
+    supported: list[str]
+
+
+class PayloadTooLarge(Error):
+    "{what} is over the limit of {limit}"
+
+    code = Code.OUT_OF_RANGE
+    status = 413
+    what: str
+    limit: int
+
+
+class RequestTimeout(Error):
+    "the request's body did not arrive within {seconds} s"
+
+    code = Code.DEADLINE_EXCEEDED
+    status = 408
+    seconds: float
+
+
+class RouteNotFound(Error):
+    "nothing is served at {path}"
+
+    code = Code.NOT_FOUND
+    path: str
+
+
+class MethodNotAllowed(Error):
+    "{path} answers {allow}"
+
+    code = Code.UNIMPLEMENTED
+    status = 405
+    path: str
+    allow: list[str]
+
+
+class Unauthenticated(Error):
+    "{reason}"
+
+    code = Code.UNAUTHENTICATED
+    reason: str = "no valid credentials"
+
+
+class Overloaded(Error):
+    "the server has more work than it can do; try again in {retry_after} s"
+
+    code = Code.UNAVAILABLE
+    retry_after: float
+
+
+class Unavailable(Error):
+    "{reason}"
+
+    code = Code.UNAVAILABLE
+    reason: str
+    retry_after: float = 1.0
+
+
+class DeadlineExceeded(Error):
+    "no answer within the deadline"
+
+    code = Code.DEADLINE_EXCEEDED
+
+
+class Cancelled(Error):
+    "the call was cancelled"
+
+    code = Code.CANCELLED
+
+
+class Internal(Error):
+    "the model failed; the server's log has the reason"
+
+    code = Code.INTERNAL
+
+
+BUILT_IN: tuple[type[Error], ...] = (
+    MalformedRequest,
+    InvalidRequest,
+    BadMedia,
+    UnsupportedMedia,
+    NotAcceptable,
+    PayloadTooLarge,
+    RequestTimeout,
+    RouteNotFound,
+    MethodNotAllowed,
+    Unauthenticated,
+    Overloaded,
+    Unavailable,
+    DeadlineExceeded,
+    Cancelled,
+    Internal,
+)
+"""The errors that any method may end with, declared or not."""

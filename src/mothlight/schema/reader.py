@@ -1,0 +1,330 @@
+"""Reads Python type hints into the neutral tree, and says what to write where it cannot."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import inspect
+import re
+import types
+import typing
+import uuid
+from collections import abc
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, RootModel
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
+
+from ..errors import DefinitionError
+from ..media.file import Media
+from ..media.limits import Limits
+from .tree import (
+    Choice,
+    Enum,
+    Field,
+    Kind,
+    ListOf,
+    MapOf,
+    MediaType,
+    Message,
+    Named,
+    Node,
+    Nothing,
+    Nullable,
+    Ref,
+    Scalar,
+    Types,
+    Union,
+)
+
+SCALARS: dict[Any, Kind] = {
+    str: "str",
+    int: "int",
+    float: "float",
+    bool: "bool",
+    bytes: "bytes",
+    datetime.datetime: "datetime",
+    datetime.date: "date",
+    datetime.time: "time",
+    datetime.timedelta: "duration",
+    uuid.UUID: "uuid",
+    decimal.Decimal: "decimal",
+}
+LISTS = (list, tuple, set, frozenset, abc.Sequence, abc.Set, abc.Iterable, abc.Collection)
+MAPS = (dict, abc.Mapping, abc.MutableMapping)
+RULES = (
+    "min_length",
+    "max_length",
+    "pattern",
+    "ge",
+    "gt",
+    "le",
+    "lt",
+    "multiple_of",
+    "allow_inf_nan",
+)
+
+
+class Reader:
+    """Collects the named types that it meets in ``types``."""
+
+    def __init__(self) -> None:
+        self.types: Types = {}
+        self._sources: dict[str, Any] = {}
+
+    def read(self, hint: Any, where: str, metadata: Iterable[Any] = (), at: Any = None) -> Node:
+        """The node of a type hint. ``where`` names it in an error, ``at`` is the user's class or
+        function whose line the error shows."""
+        metadata = list(metadata)
+        while get_origin(hint) is Annotated:
+            hint, *inner = get_args(hint)
+            metadata = [*inner, *metadata]
+        if isinstance(hint, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
+            return self.read(hint.__value__, where, metadata, at)
+        origin, args = get_origin(hint), get_args(hint)
+        rules = _rules(metadata)
+        if hint is None or hint is type(None):
+            return Nothing()
+        if isinstance(hint, type) and issubclass(hint, Media):
+            limits = next((m for m in metadata if isinstance(m, Limits)), hint.default_limits())
+            return MediaType(typing.cast("Any", hint.kind), limits)
+        if hint in SCALARS:
+            return _scalar(SCALARS[hint], rules)
+        if origin is Literal:
+            return Choice(tuple(to_jsonable_python(value) for value in args))
+        if origin in (typing.Union, types.UnionType):
+            return self._union(args, where, metadata, at)
+        if hint in MAPS or origin in MAPS:
+            return self._map(args, where, rules, at)
+        if hint in LISTS or origin in LISTS:
+            return self._list(hint, origin, args, where, rules, at)
+        if isinstance(hint, type):
+            return self._class(hint, where, metadata, at)
+        raise _unreadable(hint, where, at)
+
+    # Containers
+
+    def _list(self, hint: Any, origin: Any, args: Any, where: str, rules: Any, at: Any) -> Node:
+        fixed = origin is tuple and not (len(args) == 2 and args[1] is ...)
+        if not args or fixed:
+            raise DefinitionError(
+                f"{where} is {_shown(hint)}: its items have no names or types",
+                "write   list[float]   or a message with named fields",
+                at=at,
+            )
+        unique = origin in (set, frozenset, abc.Set)
+        return ListOf(self.read(args[0], f"an item of {where}", (), at), rules, unique)
+
+    def _map(self, args: Any, where: str, rules: Any, at: Any) -> Node:
+        key = args[0] if args else None
+        while get_origin(key) is Annotated:
+            key = get_args(key)[0]
+        if key is not str:
+            raise DefinitionError(
+                f"{where} is a map without str keys", "write   dict[str, float]", at=at
+            )
+        return MapOf(self.read(args[1], f"a value of {where}", (), at), rules)
+
+    def _union(self, args: Any, where: str, metadata: list[Any], at: Any) -> Node:
+        rest = [arg for arg in args if arg is not type(None)]
+        if len(rest) < len(args):
+            inner = rest[0] if len(rest) == 1 else typing.Union[tuple(rest)]  # noqa: UP007
+            return Nullable(self.read(inner, where, metadata, at))
+        variants = [self.read(arg, where, (), at) for arg in rest]
+        tagged = [
+            self.types[v.name]
+            for v in variants
+            if isinstance(v, Ref) and isinstance(self.types.get(v.name), Message)
+        ]
+        if len(tagged) < len(variants):
+            names = " | ".join(_shown(arg) for arg in rest)
+            raise DefinitionError(
+                f"{where} is {names}: only messages can be told apart on the wire",
+                'make each a message with a tag:   kind: Literal["text"]',
+                at=at,
+            )
+        messages = typing.cast("list[Message]", tagged)
+        tag, mapping = self._tag(messages, where, at)
+        name = "Or".join(message.name for message in messages)
+        wanted = next((m.title for m in metadata if isinstance(m, FieldInfo) and m.title), None)
+        return self._name(Union(wanted or name, tag, mapping), (tag, tuple(mapping.items())), at)
+
+    def _tag(self, messages: list[Message], where: str, at: Any) -> tuple[str, dict[str, str]]:
+        for candidate in messages[0].fields:
+            mapping: dict[str, str] = {}
+            for message in messages:
+                match = next((f for f in message.fields if f.name == candidate.name), None)
+                if match is None or not isinstance(match.type, Choice):
+                    break
+                for value in match.type.values:
+                    mapping.setdefault(str(value), message.name)
+            else:
+                if len(set(mapping.values())) == len(messages):
+                    return candidate.wire, mapping
+        names = ", ".join(message.name for message in messages)
+        raise DefinitionError(
+            f"{where} is one of {names}, and no field tells which",
+            f'give each a tag:   kind: Literal["{messages[0].name.lower()}"]'
+            f'   kind: Literal["{messages[1].name.lower()}"]',
+            at=at,
+        )
+
+    # Named types
+
+    def _class(self, hint: type, where: str, metadata: list[Any], at: Any) -> Node:
+        if issubclass(hint, enum.Enum):
+            members = {member.name: to_jsonable_python(member) for member in hint}
+            return self._name(Enum(hint.__name__, members, _doc(hint)), hint, at)
+        if issubclass(hint, RootModel):
+            root = hint.model_fields["root"]
+            return self.read(root.annotation, where, [*root.metadata, *metadata], at)
+        name = re.sub(r"\W+", "", hint.__name__)
+        if self._sources.get(name) is hint:
+            return Ref(name)
+        if issubclass(hint, BaseModel):
+            return self._message(name, hint, _model_fields(hint), at)
+        if dataclasses.is_dataclass(hint):
+            return self._message(name, hint, _dataclass_fields(hint, at), at)
+        raise _unreadable(hint, where, at)
+
+    def _message(self, name: str, cls: type, entries: Iterable[_Entry], at: Any) -> Node:
+        self._name(Message(name, ()), cls, at)  # a placeholder: the type may contain itself
+        fields = tuple(
+            Field(
+                name=e.name,
+                wire=e.wire,
+                type=self.read(e.hint, f"{cls.__name__}.{e.name}", e.metadata, cls),
+                required=e.required,
+                default=e.default,
+                doc=e.doc,
+            )
+            for e in entries
+        )
+        self.types[name] = Message(name, fields, _doc(cls))
+        return Ref(name)
+
+    def _name(self, named: Named, source: Any, at: Any) -> Ref:
+        known = self._sources.setdefault(named.name, source)
+        if known != source:
+            raise DefinitionError(
+                f"two types are called {named.name}: {_shown(known)} and {_shown(source)}",
+                "rename one; on the wire and in Dart a name means one type",
+                at=at,
+            )
+        self.types.setdefault(named.name, named)
+        return Ref(named.name)
+
+
+@dataclasses.dataclass
+class _Entry:
+    name: str
+    wire: str
+    hint: Any
+    metadata: list[Any]
+    required: bool
+    default: Any
+    doc: str
+
+
+def _model_fields(cls: type[BaseModel]) -> Iterable[_Entry]:
+    for name, info in cls.model_fields.items():
+        read = info.validation_alias or info.alias or name
+        written = info.serialization_alias or info.alias or name
+        if read != written:
+            raise DefinitionError(
+                f"{cls.__name__}.{name} is read as {read!r} and written as {written!r}",
+                f"give it one name on the wire:   {name}: ... = Field(alias={written!r})",
+                at=cls,
+            )
+        default = ... if info.default_factory else info.default
+        metadata = [*info.metadata, info]
+        doc = info.description or ""
+        required = info.is_required()
+        yield _Entry(
+            name, str(read), info.annotation, metadata, required, _json(default, required), doc
+        )
+
+
+def _dataclass_fields(cls: Any, at: Any) -> Iterable[_Entry]:
+    hints = resolve(cls, at)
+    for entry in dataclasses.fields(cls):
+        if entry.init:
+            required = entry.default is entry.default_factory is dataclasses.MISSING
+            default = ... if entry.default is dataclasses.MISSING else entry.default
+            doc = str(entry.metadata.get("doc", ""))
+            default = _json(default, required)
+            yield _Entry(entry.name, entry.name, hints[entry.name], [], required, default, doc)
+
+
+def resolve(thing: Any, at: Any) -> dict[str, Any]:
+    """The type hints of a class or function, evaluated; a DefinitionError names what is missing."""
+    try:
+        return typing.get_type_hints(thing, include_extras=True)
+    except NameError as error:
+        raise DefinitionError(
+            f"the type {error.name!r} is not known at run time",
+            "import it outside `if TYPE_CHECKING:`, and define it at the module's top level",
+            at=at,
+        ) from error
+
+
+def _json(default: Any, required: bool) -> Any:
+    if required or default is ...:
+        return None if required else ...
+    try:
+        return to_jsonable_python(default)
+    except ValueError:
+        return ...
+
+
+def _scalar(kind: Kind, rules: Mapping[str, Any]) -> Scalar:
+    rules = dict(rules)
+    not_finite = rules.pop("allow_inf_nan", None)
+    if kind == "float" and not_finite:
+        rules["finite"] = False
+    return Scalar(kind, rules)
+
+
+def _rules(metadata: Iterable[Any]) -> dict[str, Any]:
+    """The constraints in Annotated metadata: annotated_types, StringConstraints and pydantic's."""
+    found: dict[str, Any] = {}
+    for entry in metadata:
+        if isinstance(entry, FieldInfo):
+            found.update(_rules(entry.metadata))
+            continue
+        inner = entry.__dict__ if hasattr(entry, "__dict__") else {}
+        for name in RULES:
+            value = inner.get(name, getattr(entry, name, None))
+            if value is not None and not callable(value):
+                found[name] = getattr(value, "pattern", to_jsonable_python(value, fallback=str))
+    return found
+
+
+def _doc(cls: type) -> str:
+    own = cls.__dict__.get("__doc__") or ""
+    if own.startswith(f"{cls.__name__}(") or (issubclass(cls, enum.Enum) and not own):
+        return ""  # what dataclass() writes of itself
+    return inspect.cleandoc(own)
+
+
+def _shown(hint: Any) -> str:
+    if isinstance(hint, type) and not get_args(hint):
+        return f"{hint.__module__}.{hint.__qualname__}".removeprefix("builtins.")
+    return str(hint).replace("typing.", "")
+
+
+def _unreadable(hint: Any, where: str, at: Any) -> DefinitionError:
+    shown = _shown(hint)
+    if "ndarray" in shown or "Tensor" in shown:
+        mend = "return numbers as list[float] (x.tolist()), or raw values as bytes (x.tobytes())"
+    elif shown.startswith("PIL."):
+        mend = "write   mothlight.Image   (it is a PIL image)"
+    elif hint in (Any, object) or isinstance(hint, typing.TypeVar):
+        mend = "a phone needs a type: write a pydantic model, or dict[str, float], or str"
+    else:
+        mend = "write a pydantic model or a dataclass:   class Review(BaseModel): text: str"
+    return DefinitionError(f"{where} is {shown}, which has no form on the wire", mend, at=at)

@@ -1,0 +1,198 @@
+"""Shape: one type with its tree and the two functions that carry it over the wire.
+
+A ``Payload`` is how a message travels between the front process and a worker: JSON, and beside it
+the bytes of the files that it holds (in the JSON each is ``{"$media": index}``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Iterable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from ..errors import InvalidRequest
+from ..media.file import Media
+from .tree import (
+    ListOf,
+    MapOf,
+    MediaType,
+    Message,
+    Node,
+    Nullable,
+    Ref,
+    Scalar,
+    Types,
+    Union,
+    leaves,
+)
+
+T = TypeVar("T")
+Attached = tuple[bytes, str | None, str | None]
+"""A file beside the JSON: its bytes, media type and name."""
+
+_URL_SAFE = str.maketrans("-_", "+/")
+_NOT_FINITE = re.compile(rb"nan|inf", re.IGNORECASE)
+
+
+class Payload(NamedTuple):
+    """A message as it travels: JSON bytes and the files that it refers to."""
+
+    json: bytes
+    media: tuple[Attached, ...] = ()
+
+
+class Shape(Generic[T]):
+    """A Python type as the wire sees it."""
+
+    def __init__(self, hint: Any, node: Node, types: Types) -> None:
+        self.hint, self.node, self.types = hint, node, types
+        self.adapter: TypeAdapter[T] = TypeAdapter(hint)
+        found = list(_nodes(node, types, set()))
+        scalars = [n for n in found if isinstance(n, Scalar)]
+        self.has_floats = any(n.kind == "float" for n in scalars)
+        self.has_strings = any(n.kind == "str" for n in scalars)
+        self.has_media = any(isinstance(n, MediaType) for n in found)
+        # pydantic writes bytes as UTF-8 and NaN as null unless each model is configured otherwise;
+        # types that hold them take a longer way, through the tree.
+        self.plain = not any(n.kind == "bytes" or n.rules.get("finite") is False for n in scalars)
+
+    def decode(self, payload: Payload, seen: list[Media] | None = None) -> T:
+        """The message. ``seen`` collects its files. Raises InvalidRequest, and the errors of files
+        (UnsupportedMedia, PayloadTooLarge)."""
+        context: dict[str, Any] = {"media": payload.media}
+        if seen is not None:
+            context["seen"] = seen
+        try:
+            if self.plain:
+                value = self.adapter.validate_json(payload.json, context=context)
+            else:
+                raw = from_json(payload.json, allow_inf_nan=False)
+                raw = _read_bytes(self.node, raw, self.types, "")
+                value = self.adapter.validate_python(raw, context=context)
+        except ValidationError as error:
+            raise InvalidRequest(errors=_violations(error)) from None
+        if (
+            self.has_floats
+            and _NOT_FINITE.search(payload.json)
+            and (odd := self._not_finite(value))
+        ):
+            raise InvalidRequest(errors=[{"path": odd[0], "message": odd[1]}])
+        return value
+
+    def encode(self, value: T) -> Payload:
+        """The JSON and files of a message; ValueError names a value that does not fit the type."""
+        context: dict[str, Any] = {}
+        try:
+            if self.plain:
+                json = self.adapter.dump_json(
+                    value, by_alias=True, context=context, warnings="error"
+                )
+            else:
+                raw = self.adapter.dump_python(value, by_alias=True, warnings="error")
+                json = to_json(_write_bytes(raw, context), inf_nan_mode="strings")
+        except PydanticSerializationError as error:
+            raise ValueError(str(error)) from None
+        # pydantic writes NaN as null: any null may stand for a float that is not finite.
+        suspect = self.has_floats and (b"null" in json or b"NaN" in json or b"Infinity" in json)
+        if suspect and (odd := self._not_finite(value)):
+            mend = "fix the model, or let it pass with   Field(allow_inf_nan=True)"
+            raise ValueError(f"{odd[0] or 'the value'}: {odd[1]}; {mend}")
+        return Payload(json, tuple(context.get("media", ())))
+
+    def _not_finite(self, value: T) -> tuple[str, str] | None:
+        """(path, message) of the first float that is not finite and has no leave to be so."""
+        for node, leaf, path in leaves(self.node, value, self.types):
+            if isinstance(node, Scalar) and node.kind == "float":
+                allowed = node.rules.get("finite") is False
+                if not allowed and leaf is not None and not math.isfinite(leaf):
+                    return path, f"{leaf} is not a finite number"
+        return None
+
+
+def _violations(error: ValidationError) -> list[dict[str, str]]:
+    return [
+        {"path": path_of(entry["loc"]), "message": entry["msg"]}
+        for entry in error.errors(include_url=False, include_context=False, include_input=False)[
+            :50
+        ]
+    ]
+
+
+def path_of(location: Iterable[int | str]) -> str:
+    """("items", 0, "x") as ``items[0].x``."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return path
+
+
+def _nodes(node: Node, types: Types, done: set[str]) -> Iterable[Node]:
+    yield node
+    match node:
+        case Nullable(inner) | ListOf(inner) | MapOf(inner):
+            yield from _nodes(inner, types, done)
+        case Ref(name) if name not in done:
+            done.add(name)
+            match types[name]:
+                case Message(fields=fields):
+                    for entry in fields:
+                        yield from _nodes(entry.type, types, done)
+                case Union(variants=variants):
+                    for variant in variants.values():
+                        yield from _nodes(Ref(variant), types, done)
+
+
+def _read_bytes(node: Node, raw: Any, types: Types, path: str) -> Any:
+    """A copy of parsed JSON in which the base64 of each ``bytes`` field is decoded."""
+    match node, raw:
+        case Scalar(kind="bytes"), str():
+            try:
+                return base64.b64decode(raw.translate(_URL_SAFE), validate=True)
+            except (binascii.Error, ValueError):
+                message = "bytes in JSON are a base64 string (RFC 4648)"
+                raise InvalidRequest(errors=[{"path": path, "message": message}]) from None
+        case Nullable(of), _ if raw is not None:
+            return _read_bytes(of, raw, types, path)
+        case ListOf(item), list():
+            return [_read_bytes(item, x, types, f"{path}[{i}]") for i, x in enumerate(raw)]
+        case MapOf(of), dict():
+            return {k: _read_bytes(of, x, types, f"{path}.{k}") for k, x in raw.items()}
+        case Ref(name), dict():
+            named = types[name]
+            if isinstance(named, Union):
+                variant = named.variants.get(str(raw.get(named.tag)))
+                return raw if variant is None else _read_bytes(Ref(variant), raw, types, path)
+            if isinstance(named, Message):
+                inner = {entry.wire: entry.type for entry in named.fields}
+                return {
+                    k: _read_bytes(inner[k], x, types, f"{path}.{k}" if path else k)
+                    if k in inner
+                    else x
+                    for k, x in raw.items()
+                }
+    return raw
+
+
+def _write_bytes(raw: Any, context: dict[str, Any]) -> Any:
+    """A copy of dumped Python in which bytes are base64 and files are set beside."""
+    match raw:
+        case bytes():
+            return base64.b64encode(raw).decode()
+        case dict():
+            return {key: _write_bytes(value, context) for key, value in raw.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_write_bytes(value, context) for value in raw]
+        case Media():
+            attached = context.setdefault("media", [])
+            attached.append((raw.data, raw.media_type, raw.name))
+            return {"$media": len(attached) - 1}
+    return raw
+
+
+__all__ = ["Attached", "Payload", "Shape", "path_of"]

@@ -1,0 +1,210 @@
+"""Declaring: ``@service`` on a class, ``@method`` and ``@batched`` on its functions.
+
+The signature is the interface: one message in, one message out, and an iterator on either side
+makes a stream. The decorators only mark; ``Sentiment().analyze([...])`` stays a plain call, and
+``Sentiment.analyze`` on the class is the description that a client or an App calls it by.
+
+    def analyze(self, review: Review) -> Verdict                              unary
+    def write(self, prompt: Prompt) -> Iterator[Token]                        server stream
+    def sum(self, chunks: Iterator[Audio]) -> Caption                         client stream
+    def hear(self, chunks: AsyncIterator[Audio]) -> AsyncIterator[Caption]    both ways
+    @batched: def analyze(self, reviews: list[Review]) -> list[Verdict]       unary to its callers
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, overload
+
+from .errors import DefinitionError, Error
+from .method import Batching, Cardinality, ClientStream, Duplex, Method, ServerStream, Unary, snake
+from .schema import Reader, Types
+
+__all__ = [
+    "Batching",
+    "Cardinality",
+    "ClientStream",
+    "Duplex",
+    "Method",
+    "ServerStream",
+    "Service",
+    "Unary",
+    "batched",
+    "method",
+    "service",
+    "snake",
+]
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+S = TypeVar("S")
+C = TypeVar("C", bound=type)
+
+
+class Service:
+    """A class's description: its name, its methods, and the types that they use."""
+
+    def __init__(self, cls: type, name: str, example: Any = None) -> None:
+        self.cls, self.name, self.doc = cls, name, inspect.getdoc(cls) or ""
+        self.types: Types
+        self.methods: dict[str, Method[Any, Any, Any]] = {}
+        reader = Reader()
+        marks = {
+            key: value
+            for base in reversed(cls.__mro__)
+            for key, value in vars(base).items()
+            if isinstance(value, Method)
+        }
+        if not marks:
+            raise DefinitionError(
+                f"{cls.__name__} has no method to serve",
+                "mark one:   @method   or   @batched(max_size=32)",
+                at=cls,
+            )
+        for key, mark in marks.items():
+            self.methods[key] = mark.resolve(self, cls, reader)
+        self.types = reader.types
+        if example is not None:
+            self._give(example)
+
+    def _give(self, example: Any) -> None:
+        fits = [m for m in self.methods.values() if isinstance(m.input.hint, type)]
+        fits = [m for m in fits if isinstance(example, m.input.hint)]
+        if not fits:
+            raise DefinitionError(
+                f"the example of {self.cls.__name__} is a {type(example).__name__}, "
+                "which none of its methods takes",
+                at=self.cls,
+            )
+        for method in fits:
+            method.example = example if method.example is None else method.example
+
+    @property
+    def address(self) -> str:
+        """``module:Class``, by which a worker imports it."""
+        return f"{self.cls.__module__}:{self.cls.__qualname__}"
+
+    @staticmethod
+    def of(marked: object) -> Service:
+        """The description of a class that carries ``@service``."""
+        found = vars(marked).get("__mothlight__") if isinstance(marked, type) else None
+        if not isinstance(found, Service):
+            raise DefinitionError(
+                f"{getattr(marked, '__name__', marked)!s} is not a service",
+                "mark the class:   @service",
+                at=marked,
+            )
+        return found
+
+
+@overload
+def service(cls: C, /) -> C: ...
+@overload
+def service(*, name: str | None = None, example: Any = None) -> Callable[[C], C]: ...
+def service(cls: Any = None, /, *, name: str | None = None, example: Any = None) -> Any:
+    """Marks a class as a service. ``name`` is its name on the wire (the class's own by default);
+    ``example`` is a message that the server tries on its method before it is ready."""
+
+    def mark(cls: C) -> C:
+        if not isinstance(cls, type):
+            raise DefinitionError(f"@service marks a class, not {cls!r}")
+        cls.__mothlight__ = Service(cls, name or cls.__name__, example)  # type: ignore[attr-defined]
+        return cls
+
+    return mark if cls is None else mark(cls)
+
+
+class _Mark(Protocol):
+    # The order of the overloads is the table of cardinalities: the first that fits counts.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, func: Callable[[S, AsyncIterator[I]], AsyncIterator[O]], /
+    ) -> Duplex[I, O, Callable[[AsyncIterator[I]], AsyncIterator[O]]]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, func: Callable[[S, Iterator[I]], Iterator[O]], /
+    ) -> Duplex[I, O, Callable[[Iterator[I]], Iterator[O]]]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, func: Callable[[S, AsyncIterator[I]], Awaitable[O]], /
+    ) -> ClientStream[I, O, Callable[[AsyncIterator[I]], Awaitable[O]]]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, func: Callable[[S, I], AsyncIterator[O]], /
+    ) -> ServerStream[I, O, Callable[[I], AsyncIterator[O]]]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, func: Callable[[S, I], Iterator[O]], /
+    ) -> ServerStream[I, O, Callable[[I], Iterator[O]]]: ...
+    @overload
+    def __call__(
+        self, func: Callable[[S, I], Awaitable[O]], /
+    ) -> Unary[I, O, Callable[[I], Awaitable[O]]]: ...
+    @overload
+    def __call__(self, func: Callable[[S, I], O], /) -> Unary[I, O, Callable[[I], O]]: ...
+    @overload
+    def __call__(self, func: Callable[[S], O], /) -> Unary[None, O, Callable[[], O]]: ...
+    @overload
+    def __call__(
+        self, *, http: str | None = ..., raises: Sequence[type[Error]] = ..., example: Any = ...
+    ) -> _Mark: ...
+
+
+class _BatchMark(Protocol):
+    @overload
+    def __call__(
+        self, func: Callable[[S, list[I]], Awaitable[list[O | Error]]], /
+    ) -> Unary[I, O, Callable[[list[I]], Awaitable[list[O | Error]]]]: ...
+    @overload
+    def __call__(
+        self, func: Callable[[S, list[I]], Awaitable[list[O]]], /
+    ) -> Unary[I, O, Callable[[list[I]], Awaitable[list[O]]]]: ...
+    @overload
+    def __call__(
+        self, func: Callable[[S, list[I]], list[O | Error]], /
+    ) -> Unary[I, O, Callable[[list[I]], list[O | Error]]]: ...
+    @overload
+    def __call__(
+        self, func: Callable[[S, list[I]], list[O]], /
+    ) -> Unary[I, O, Callable[[list[I]], list[O]]]: ...
+    @overload
+    def __call__(
+        self,
+        *,
+        max_size: int = ...,
+        max_wait: float = ...,
+        http: str | None = ...,
+        raises: Sequence[type[Error]] = ...,
+        example: Any = ...,
+    ) -> _BatchMark: ...
+
+
+def _method(func: Any = None, /, **options: Any) -> Any:
+    """Marks a function of a service: one call in, one answer or one stream out.
+
+    ``http``: verb and path in REST (``POST /{service}/{method}`` by default). ``raises``: the
+    errors that it declares. ``example``: a message (or a function that makes one) that the server
+    tries before it is ready. A synchronous method runs one call at a time in a worker, asynchronous
+    ones run together, generators side by side in threads.
+    """
+    return (lambda f: _method(f, **options)) if func is None else Method(func, **options)
+
+
+def _batched(
+    func: Any = None, /, *, max_size: int = 32, max_wait: float = 0.0, **options: Any
+) -> Any:
+    """Marks a function that answers many calls at once: list in, list out, same length and order.
+
+    Its callers send one message and get one answer; an item that is returned as an ``Error`` fails
+    for its own caller only. ``max_size``: most calls in a batch. ``max_wait``: seconds that a free
+    worker waits for company. The rest as in ``@method``.
+    """
+    batching = Batching(max_size, max_wait)
+    if func is None:
+        return lambda f: Method(f, batching=batching, **options)
+    return Method(func, batching=batching, **options)
+
+
+method: _Mark = _method
+batched: _BatchMark = _batched
