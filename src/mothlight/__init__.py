@@ -1,3 +1,98 @@
-"""Mothlight."""
+"""Mothlight: PyTorch models behind Flutter apps.
+
+from mothlight import App, batched, method, service
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    BadMedia,
+    Cancelled,
+    Code,
+    DeadlineExceeded,
+    DefinitionError,
+    Error,
+    Internal,
+    InvalidRequest,
+    MalformedRequest,
+    Overloaded,
+    PayloadTooLarge,
+    RemoteError,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMedia,
+)
+from .service import batched, method, service
+
+if TYPE_CHECKING:
+    from .app import App
+    from .backend import LocalBackend, Pool, StartupError
+    from .client import AsyncClient, Client
+    from .media import Audio, AudioLimits, File, FileLimits, Image, ImageLimits
+    from .server import serve
+    from .settings import Settings
 
 __version__ = "0.1.0.dev0"
+
+# What a worker does not need (HTTP, the client) and what needs an extra (Pillow, numpy, httpx2) is
+# imported when it is first used: a worker starts faster, and a server without images needs no PIL.
+_LATER = {
+    "App": ".app",
+    "AsyncClient": ".client",
+    "Audio": ".media",
+    "AudioLimits": ".media",
+    "Client": ".client",
+    "File": ".media",
+    "FileLimits": ".media",
+    "Image": ".media",
+    "ImageLimits": ".media",
+    "LocalBackend": ".backend",
+    "Pool": ".backend",
+    "Settings": ".settings",
+    "StartupError": ".backend",
+    "serve": ".server",
+}
+
+__all__ = [
+    "App",
+    "AsyncClient",
+    "Audio",
+    "AudioLimits",
+    "BadMedia",
+    "Cancelled",
+    "Client",
+    "Code",
+    "DeadlineExceeded",
+    "DefinitionError",
+    "Error",
+    "File",
+    "FileLimits",
+    "Image",
+    "ImageLimits",
+    "Internal",
+    "InvalidRequest",
+    "LocalBackend",
+    "MalformedRequest",
+    "Overloaded",
+    "PayloadTooLarge",
+    "Pool",
+    "RemoteError",
+    "Settings",
+    "StartupError",
+    "Unauthenticated",
+    "Unavailable",
+    "UnsupportedMedia",
+    "batched",
+    "method",
+    "serve",
+    "service",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

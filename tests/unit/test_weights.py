@@ -193,9 +193,7 @@ def test_a_rerun_goes_on_where_the_last_run_stopped(index: Index, entry: weights
     assert index.fetched == ["bytes=123456-"]
 
 
-def test_starts_over_where_the_server_knows_no_ranges(
-    index: Index, entry: weights.Weights
-) -> None:
+def test_starts_over_where_the_server_knows_no_ranges(index: Index, entry: weights.Weights) -> None:
     index.ranges = False
     index.cuts = [100_000]
     assert get() == CONTENT
@@ -290,7 +288,7 @@ def test_a_cache_that_cannot_be_written_is_an_error_with_a_mend(
 
 
 def test_unknown_names_are_told_the_known_ones() -> None:
-    with pytest.raises(weights.WeightsError, match="choose from .*smollm2"):
+    with pytest.raises(weights.WeightsError, match=r"choose from .*smollm2"):
         weights.get("smollm3")
 
 

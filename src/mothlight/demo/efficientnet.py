@@ -101,4 +101,4 @@ def load(path: Path) -> EfficientNetLite0:
     for module in list(network.modules()):
         if isinstance(module, Convolution):
             module.fold()
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.to(memory_format=torch.channels_last)

@@ -1,9 +1,9 @@
 """Texts with human ratings, to train and to test the sentiment model on.
 
 The data set of Hutto & Gilbert (ICWSM 2014): tweets, sentences of film reviews, of product reviews
-and of newspaper editorials, each with the mean of about 20 people's ratings from -4 to +4. It travels
-in the source archive of the package `vaderSentiment` (MIT); the texts are other people's, so that
-Mothlight fetches them (`mothlight.weights`) and carries none.
+and of newspaper editorials, each with the mean of about 20 people's ratings from -4 to +4. It
+travels in the source archive of the package `vaderSentiment` (MIT); the texts are other people's,
+so that Mothlight fetches them (`mothlight.weights`) and carries none.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Rated:
     text: str
     rating: float  # -4..+4
     domain: str
+    document: str
     split: str  # train, validation, test
 
     @property
@@ -91,7 +92,8 @@ def _read(archive: tarfile.TarFile, name: str, domain: str) -> list[Rated]:
     for line in io.TextIOWrapper(file, "utf-8"):
         identity, rating, text = line.rstrip("\r\n").split("\t", 2)
         document = identity.split("_")[0]
-        items.append(Rated(html.unescape(text), float(rating), domain, _split(domain, document)))
+        split = _split(domain, document)
+        items.append(Rated(html.unescape(text), float(rating), domain, document, split))
     return items
 
 

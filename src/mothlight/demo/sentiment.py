@@ -1,11 +1,12 @@
 """How positive is a text? A small convolutional network over word pieces, with its own weights.
 
-The weights are package data (`data/sentiment.safetensors`, trained by `train_sentiment`); where they
-come from, how well they do and where they fail is in `data/MODEL_CARD.md`.
+The weights are package data (`data/sentiment.safetensors`, trained by `train_sentiment`); where
+they come from, how well they do and where they fail is in `data/MODEL_CARD.md`.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from importlib.resources import files
 
@@ -18,6 +19,25 @@ MAX_TOKENS = 256
 MAX_CHARACTERS = 4 * 1024  # read at most so much of a text: bounds the tokenizer's work
 BATCH = 64  # texts per forward pass: bounds the memory that one long list can take
 NEUTRAL = 0.5
+PLAIN_EMOJI = {  # whose Unicode names say little, or the wrong thing
+    "👍": "good",
+    "👎": "bad",
+    "👏": "great",
+    "🙏": "thank you",
+    "🔥": "awesome",
+    "❤": "love",
+    "♥": "love",
+    "💕": "love",
+    "💯": "perfect",
+    "🙂": "nice",
+    "🙁": "sad",
+    "☹": "sad",
+    "🙄": "annoying",
+    "🤬": "hate",
+    "🤮": "disgusting",
+    "😐": "so so",
+    "😤": "annoyed",
+}
 WIDTHS = (1, 2, 3, 4)  # of the convolutions, in word pieces
 
 
@@ -90,9 +110,27 @@ class SentimentModel:
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Word pieces of each text, at most `MAX_TOKENS`, led by `[CLS]` so that none is empty."""
     # A lone surrogate is no Unicode text: the tokenizer refuses it, a user may well send it.
-    clean = [text[:MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8") for text in texts]
-    start = tokenizer.token_to_id("[CLS]")
+    clean = [_spelt(text[:MAX_CHARACTERS]).encode("utf-8", "replace").decode() for text in texts]
+    start: int = tokenizer.token_to_id("[CLS]")  # type: ignore[assignment]
     return [[start, *e.ids[: MAX_TOKENS - 1]] for e in tokenizer.encode_batch(clean)]
+
+
+def _spelt(text: str) -> str:
+    """Emoji as words that the model knows: their Unicode names, or a plainer word."""
+    if text.isascii():
+        return text
+    return "".join(
+        f" {_word(character)} " if _emoji(character) else character for character in text
+    )
+
+
+def _emoji(character: str) -> bool:
+    return character >= "\u2600" and unicodedata.category(character) == "So"
+
+
+def _word(emoji: str) -> str:
+    name = unicodedata.name(emoji, "").lower()
+    return PLAIN_EMOJI.get(emoji) or name.replace("face", "").replace("with", "")
 
 
 def padded(ids: Sequence[Sequence[int]]) -> Tensor:
@@ -105,7 +143,7 @@ def padded(ids: Sequence[Sequence[int]]) -> Tensor:
 
 def load() -> SentimentModel:
     """The shipped model, on the CPU, in float32, in eval mode."""
-    data = files(__package__).joinpath("data")
+    data = files("mothlight.demo").joinpath("data")
     tensors = read_safetensors(data.joinpath("sentiment.safetensors").read_bytes())
     slope, offset = tensors.pop("calibration").tolist()
     vocabulary, size = tensors["embedding.weight"].shape

@@ -23,7 +23,7 @@ CLASSES = 1000
 class Guess(NamedTuple):
     """One class of an image, as `(index, label, probability)`."""
 
-    index: int
+    category: int
     label: str
     probability: float
 
@@ -73,5 +73,7 @@ def pixels(image: Image.Image) -> Tensor:
 
 def load() -> VisionModel:
     """The model on the CPU; fetches its weights (17 MB) when they are not in the cache."""
-    labels = files(__package__).joinpath("data", "imagenet.txt").read_text("utf-8").splitlines()
+    labels = (
+        files("mothlight.demo").joinpath("data", "imagenet.txt").read_text("utf-8").splitlines()
+    )
     return VisionModel(efficientnet.load(weights.get("efficientnet-lite0")), labels)

@@ -1,0 +1,212 @@
+"""App: services as an ASGI application, and as typed calls from one's own code.
+
+app = mothlight.App(Sentiment, workers=2)       mothlight serve module:app
+await app.call(Sentiment.analyze, Review(text="fine"))
+fastapi_app = FastAPI(lifespan=app.lifespan); fastapi_app.mount("/ml", app)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from secrets import token_hex
+from typing import Any, TypeVar
+
+from starlette.middleware.cors import CORSMiddleware
+
+from .backend import Backend, LocalBackend, Pool, Request
+from .contracts import build
+from .errors import DefinitionError
+from .protocols import http
+from .protocols.pages import Pages
+from .protocols.rest import Rest
+from .schema import Payload
+from .service import Method, ServerStream, Service, Unary
+from .settings import Settings
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+EXPOSED = ("Call-Id", "Server-Timing", "Retry-After", "Location", "ETag")
+
+
+class App:
+    """An ASGI application that serves the given ``@service`` classes.
+
+    ``options`` are the fields of ``Settings``; what is not given comes from the environment and
+    ``mothlight.toml``. ``backend`` runs the models elsewhere than in worker processes.
+    """
+
+    def __init__(
+        self,
+        *services: type,
+        backend: Backend | None = None,
+        settings: Settings | None = None,
+        **options: Any,
+    ) -> None:
+        if not services:
+            raise DefinitionError("an App needs a service", "write   App(Sentiment)")
+        if settings is None:
+            settings = Settings(**options)
+        elif options:
+            settings = settings.model_copy(update=options)
+        self.settings = settings
+        self.services = [Service.of(cls) for cls in services]
+        self.contract = build(self.services)
+        self.backend = backend or self._backend()
+        _check_routes(self.services)
+        self._rest = Rest(self.services, self.backend, settings)
+        self._pages = Pages(self.services, self.contract, self.backend, settings, self._rest.routes)
+        self._asgi: Any = self._serve
+        if settings.cors:
+            self._asgi = CORSMiddleware(
+                self._serve,
+                allow_origins=list(settings.cors),
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+                allow_headers=["*"],
+                expose_headers=list(EXPOSED),
+                max_age=86_400,
+            )
+        self._started = 0
+
+    def _backend(self) -> Backend:
+        settings = self.settings
+        if settings.workers == 0:
+            return LocalBackend(self.services, max_queue=settings.max_queue)
+        return Pool(
+            self.services,
+            workers=settings.workers,
+            max_queue=settings.max_queue,
+            start_timeout=settings.start_timeout,
+        )
+
+    # Its life
+
+    async def start(self) -> None:
+        """Starts the workers, and returns when every model is loaded. Raises StartupError."""
+        if self._started == 0:
+            await self.backend.start()
+        self._started += 1
+
+    async def stop(self) -> None:
+        """Lets accepted calls end for ``grace`` seconds, then ends the workers."""
+        self._started -= 1
+        if self._started == 0:
+            await self.backend.stop(self.settings.grace)
+
+    @asynccontextmanager
+    async def lifespan(self, _: object = None) -> AsyncIterator[None]:
+        """The lifespan of a host that mounts this app (a mounted app's own is not run)."""
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.stop()
+
+    async def __aenter__(self) -> App:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # Its calls
+
+    async def call(
+        self,
+        method: Unary[I, O, Any],
+        message: I = None,  # type: ignore[assignment]
+        *,
+        timeout: float | None = None,
+    ) -> O:
+        """Calls a unary method with a message. Raises its errors; DeadlineExceeded after
+        ``timeout`` seconds."""
+        reply = await self.backend.unary(self._request(method, message, timeout))
+        return method.output.decode(reply.payload)
+
+    async def stream(
+        self,
+        method: ServerStream[I, O, Any],
+        message: I = None,  # type: ignore[assignment]
+        *,
+        timeout: float | None = None,
+    ) -> AsyncIterator[O]:
+        """Calls a streaming method; its items. Leaving the loop early cancels the call."""
+        items = self.backend.stream(self._request(method, message, timeout))
+        try:
+            async for payloads in items:
+                for payload in payloads:
+                    yield method.output.decode(payload)
+        finally:
+            await items.aclose()  # type: ignore[attr-defined]
+
+    def _request(
+        self, method: Method[Any, Any, Any], message: Any, timeout: float | None
+    ) -> Request:
+        if method.parameter:
+            if message is None and method.is_bare and method.default is not _EMPTY:
+                message = method.default
+            payload = method.input.encode(message)
+        else:
+            payload = Payload(b"null")
+        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        return Request(method, payload, token_hex(12), deadline)
+
+    # ASGI
+
+    async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._asgi(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000, "reason": "not a WebSocket path"})
+
+    async def _serve(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path in self._rest.routes:
+            await self._rest.serve(scope, receive, send, path)
+        else:
+            await self._pages(scope, receive, send)
+
+    async def _live(self, receive: http.Receive, send: http.Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+_EMPTY = Method.default
+
+
+def _check_routes(services: list[Service]) -> None:
+    taken: dict[tuple[str, str], Method[Any, Any, Any]] = {}
+    names: dict[str, Service] = {}
+    for service in services:
+        if (other := names.setdefault(service.name, service)) is not service:
+            raise DefinitionError(
+                f"two services are called {service.name}: {other.address} and {service.address}",
+                'give one another name:   @service(name="...")',
+                at=service.cls,
+            )
+        for method in service.methods.values():
+            first = taken.setdefault((method.verb, method.path), method)
+            if first is not method:
+                raise DefinitionError(
+                    f"{first.qualname} and {method.qualname} are both {method.verb} {method.path}",
+                    'give one another path:   @method(http="POST /...")',
+                    at=method.func,
+                )
+            if method.cardinality.streams_in:
+                raise DefinitionError(
+                    f"{method.qualname} takes a stream of messages, which REST cannot carry",
+                    "take them in one message (a list field), until WebSocket is served",
+                    at=method.func,
+                )

@@ -1,0 +1,78 @@
+"""The one seam: what a protocol asks of whatever runs the models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from ..errors import DeadlineExceeded
+from ..schema import Payload
+from ..service import Method
+
+T = TypeVar("T")
+
+ENVIRONMENT = "MOTHLIGHT_WORKER"
+"""Set in the environment of worker processes."""
+
+
+class StartupError(RuntimeError):
+    """A service could not be started; the message holds the worker's own traceback."""
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One call as it is handed to a backend. ``deadline`` is a time of the event loop's clock in
+    seconds, or None."""
+
+    method: Method[Any, Any, Any]
+    payload: Payload
+    id: str
+    deadline: float | None = None
+
+
+class Reply(NamedTuple):
+    """The answer of a unary call: the encoded message, seconds waited and computed, and how many
+    calls ran together."""
+
+    payload: Payload
+    queued: float
+    computed: float
+    batch: int
+
+
+class Backend(Protocol):
+    """Runs the methods of services."""
+
+    async def start(self) -> None:
+        """Constructs every service and tries its examples. Raises StartupError."""
+
+    async def stop(self, grace: float) -> None:
+        """Takes no new calls, lets the accepted ones end for ``grace`` seconds, then ends."""
+
+    async def unary(self, request: Request) -> Reply:
+        """The answer of one call. Raises Error; cancelling the task cancels the call."""
+
+    def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:
+        """The items of a server stream, each time as many as have come. Raises Error; closing the
+        iterator cancels the call."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every service has a runner that takes calls."""
+
+    @property
+    def queued(self) -> int:
+        """How many calls wait."""
+
+
+async def by_deadline(deadline: float | None, work: Awaitable[T]) -> T:
+    """What ``work`` gives; DeadlineExceeded when the event loop's clock passes ``deadline``."""
+    if deadline is None:
+        return await work
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await work
+    except TimeoutError:
+        raise DeadlineExceeded from None

@@ -1,0 +1,144 @@
+"""LocalBackend: the models in this process, for tests and notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ..errors import Error, Unavailable
+from ..schema import Payload
+from ..service import Method, Service
+from .base import Reply, Request, StartupError, by_deadline
+from .batching import CONCURRENCY, Scheduler, Ticket
+from .execution import Instance, Prepared
+
+
+class LocalBackend:
+    """A Backend in this process: one object of each service, its synchronous methods in a thread.
+
+    It has the pool's batching and errors, and none of its safety: a model that crashes takes the
+    process along.
+    """
+
+    def __init__(self, services: Sequence[Service], *, max_queue: int = 1024) -> None:
+        self._runners = {service: ThreadRunner(service, max_queue) for service in services}
+        self._stopping = False
+
+    async def start(self) -> None:
+        for runner in self._runners.values():
+            await runner.start()
+        self._stopping = False
+
+    async def stop(self, grace: float) -> None:
+        self._stopping = True
+        for runner in self._runners.values():
+            await runner.stop(grace)
+
+    async def unary(self, request: Request) -> Reply:
+        return await self._runner(request).scheduler.unary(request)
+
+    def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:
+        return self._runner(request).stream(request)
+
+    def _runner(self, request: Request) -> ThreadRunner:
+        if self._stopping:
+            raise Unavailable(reason="the server is stopping")
+        return self._runners[request.method.service]
+
+    @property
+    def is_ready(self) -> bool:
+        return not self._stopping and all(r.instance for r in self._runners.values())
+
+    @property
+    def queued(self) -> int:
+        return sum(runner.scheduler.waiting for runner in self._runners.values())
+
+
+class ThreadRunner:
+    """One object of a service; a Runner of the scheduler."""
+
+    def __init__(self, service: Service, max_queue: int) -> None:
+        self.service = service
+        self.instance: Instance | None = None
+        self.scheduler = Scheduler(lambda: (self,), max_queue)
+        self._model = ThreadPoolExecutor(1, f"mothlight-{service.name}")
+        self._streams = ThreadPoolExecutor(CONCURRENCY, f"mothlight-{service.name}-streams")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._busy = 0
+
+    async def start(self) -> None:
+        if self.instance is None:
+            loop = asyncio.get_running_loop()
+            self.instance = await loop.run_in_executor(self._model, self._construct)
+
+    def _construct(self) -> Instance:
+        try:
+            instance = Instance(self.service)
+            instance.try_examples()
+        except Exception as error:
+            raise StartupError(f"{self.service.name} could not be started: {error}") from error
+        return instance
+
+    async def stop(self, grace: float) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        self.scheduler.fail_all(Unavailable(reason="the server is stopping"))
+
+    def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
+        if self.instance is None:
+            return 0
+        return max(0, CONCURRENCY - len(self._tasks)) if method.is_async else int(self._busy == 0)
+
+    def run(self, method: Method[Any, Any, Any], tickets: Sequence[Ticket]) -> None:
+        self._busy += not method.is_async
+        task = asyncio.get_running_loop().create_task(self._run(method, tickets))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, method: Method[Any, Any, Any], tickets: Sequence[Ticket]) -> None:
+        assert self.instance
+        payloads = [t.request.payload for t in tickets]
+        calls = [t.request.id for t in tickets]
+        start = time.perf_counter()
+        if method.is_async:
+            batch = await asyncio.to_thread(Prepared, method, payloads, calls)
+            results = await self.instance.run_async(batch)
+        else:
+            instance = self.instance
+            results = await asyncio.get_running_loop().run_in_executor(
+                self._model, lambda: instance.run(Prepared(method, payloads, calls))
+            )
+            self._busy -= 1
+        seconds = time.perf_counter() - start
+        for ticket, result in zip(tickets, results, strict=True):
+            if isinstance(result, Payload):
+                ticket.answer(result, seconds, len(tickets))
+            else:
+                ticket.fail(Error.from_problem(result, method.raises))
+        self.scheduler.dispatch()
+
+    async def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:
+        assert self.instance
+        method, payload, id = request.method, request.payload, request.id
+        if method.is_async:
+            items = self.instance.stream_async(method, payload, id)
+        else:
+            items = self._in_thread(self.instance.stream(method, payload, id))
+        async with contextlib.aclosing(items):
+            while item := await by_deadline(request.deadline, anext(items, None)):
+                yield (item,)
+
+    async def _in_thread(
+        self, iterator: Generator[Payload, None, None]
+    ) -> AsyncGenerator[Payload, None]:
+        loop = asyncio.get_running_loop()
+        try:
+            while item := await loop.run_in_executor(self._streams, next, iterator, None):
+                yield item
+        finally:
+            # close() waits for the step that runs now: a generator can be asked no sooner
+            await asyncio.shield(loop.run_in_executor(self._streams, iterator.close))

@@ -1,0 +1,260 @@
+"""The front's view of one worker process: start it, feed it, read it, see it die."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import Error, Unavailable
+from ..schema import Payload
+from ..service import Method, Service
+from . import wire
+from .base import Request, StartupError
+from .batching import CONCURRENCY, PREFETCH, Ticket
+
+
+class Process(asyncio.Protocol):
+    """A worker process; a Runner of the scheduler."""
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        threads: int,
+        changed: Callable[[], None],
+        died: Callable[[], None],
+    ) -> None:
+        self.service, self.threads = service, threads
+        self.changed, self.died = changed, died
+        self.ready = False
+        self.stopping = False
+        self.started: asyncio.Future[None]
+        self.closed: asyncio.Future[None]
+        self._transport: asyncio.Transport
+        self._popen: subprocess.Popen[bytes]
+        self._splitter = wire.Splitter()
+        self._ids = 0
+        self._batches: dict[int, Sequence[Ticket]] = {}
+        self._streams: dict[int, Feed] = {}
+        self._busy = 0  # synchronous batches in the worker; the others run side by side
+
+    async def start(self, timeout: float) -> None:
+        """Starts the process and waits until its model is loaded. Raises StartupError."""
+        loop = asyncio.get_running_loop()
+        self.started, self.closed = loop.create_future(), loop.create_future()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", "mothlight.backend.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=_environment(self.threads),
+            )
+        ours.setblocking(False)
+        self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
+        main = getattr(sys.modules["__main__"], "__file__", None)
+        self._send(wire.Setup(self.service.address, sys.path, main))
+        try:
+            async with asyncio.timeout(timeout):
+                await self.started
+        except TimeoutError:
+            self.kill()
+            raise StartupError(
+                f"{self.service.name} was not ready after {timeout:g} s "
+                "(start_timeout gives it longer)"
+            ) from None
+        except BaseException:
+            self.kill()
+            raise
+
+    # The socket
+
+    def data_received(self, data: bytes) -> None:
+        for body in self._splitter.feed(data):
+            match wire.decode_to_front(body):
+                case wire.Results(id, results, seconds):
+                    self._answer(id, results, seconds)
+                case wire.Item(id, payload):
+                    if feed := self._streams.get(id):
+                        feed.put(payload)
+                case wire.End(id, problem):
+                    if feed := self._streams.pop(id, None):
+                        feed.end(problem)
+                        self.changed()
+                case wire.Ready():
+                    self.ready = True
+                    self.started.set_result(None)
+                case wire.Failed(traceback):
+                    self._fail_start(f"{self.service.name} could not be started\n{traceback}")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        was_ready, self.ready = self.ready, False
+        reason = f"the worker process died{self._cause()}"
+        self._fail_start(f"{self.service.name} could not be started: {reason}")
+        for batch in self._batches.values():
+            for ticket in batch:
+                ticket.fail(Unavailable(reason=reason))
+        for feed in self._streams.values():
+            feed.fail(Unavailable(reason=reason))
+        self._batches.clear()
+        self._streams.clear()
+        self._busy = 0
+        if not self.closed.done():
+            self.closed.set_result(None)
+        if was_ready and not self.stopping:
+            self.died()
+
+    def _cause(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = self._popen.wait(0.1)
+            return f" of signal {-status}" if status < 0 else f" with exit status {status}"
+        return ""
+
+    def _fail_start(self, message: str) -> None:
+        if not self.started.done():
+            self.started.set_exception(StartupError(message))
+
+    def _send(self, frame: wire.ToWorker) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(wire.pack(frame))
+
+    # Work
+
+    @property
+    def busy(self) -> bool:
+        """Whether any call is in the worker."""
+        return bool(self._batches or self._streams)
+
+    def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
+        if not self.ready or self.stopping:
+            return 0
+        if method.is_async:
+            return max(0, CONCURRENCY - len(self._batches))
+        if self._busy == 0:
+            return PREFETCH
+        # A batch that is taken early only to wait in the worker had better be full.
+        full = waiting >= (method.batching.max_size if method.batching else 1)
+        return PREFETCH - self._busy if full else 0
+
+    def run(self, method: Method[Any, Any, Any], tickets: Sequence[Ticket]) -> None:
+        if not tickets:
+            return
+        self._ids += 1
+        self._batches[self._ids] = tickets
+        self._busy += not method.is_async
+        payloads = [t.request.payload for t in tickets]
+        calls = [t.request.id for t in tickets]
+        self._send(wire.Batch(self._ids, method.name, payloads, calls))
+
+    def _answer(self, id: int, results: Sequence[Any], seconds: float) -> None:
+        tickets = self._batches.pop(id)
+        method = tickets[0].request.method
+        self._busy -= not method.is_async
+        size = len(tickets)
+        for ticket, raw in zip(tickets, results, strict=True):
+            result = wire.problem_or_payload(raw)
+            if isinstance(result, Payload):
+                ticket.answer(result, seconds, size)
+            else:
+                ticket.fail(Error.from_problem(result, method.raises))
+        self.changed()
+
+    # Streams
+
+    @property
+    def streams(self) -> int:
+        """How many streams run in the worker."""
+        return len(self._streams)
+
+    def open(self, request: Request) -> Feed:
+        """Starts a stream."""
+        self._ids += 1
+        id = self._ids
+        feed = self._streams[id] = Feed(
+            request, grant=lambda n: self._send(wire.Grant(id, n)), cancel=lambda: self._cancel(id)
+        )
+        self._send(wire.Open(id, request.method.name, request.payload, request.id))
+        return feed
+
+    def _cancel(self, id: int) -> None:
+        if id in self._streams:  # its place is free when the worker's End says so
+            self._send(wire.Cancel(id))
+
+    # The end
+
+    async def stop(self) -> None:
+        """Closes the socket, upon which the worker exits; kills it where it does not."""
+        self.stopping = True
+        self._transport.close()
+        await self.closed
+        for _ in range(100):
+            if self._popen.poll() is not None:
+                return
+            await asyncio.sleep(0.01)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self.stopping = True
+        self._popen.kill()
+        self._popen.wait()
+        self._transport.close()
+
+
+class Feed:
+    """The items of one stream, between the worker that sends and the protocol that reads."""
+
+    def __init__(
+        self, request: Request, *, grant: Callable[[int], None], cancel: Callable[[], None]
+    ) -> None:
+        self.request, self._grant, self._cancel = request, grant, cancel
+        self._items: list[Payload] = []
+        self._error: Error | None = None
+        self._ended = False
+        self._changed = asyncio.Event()
+
+    def put(self, payload: Payload) -> None:
+        self._items.append(Payload(*payload))
+        self._changed.set()
+
+    def end(self, problem: dict[str, Any] | None) -> None:
+        error = None if problem is None else Error.from_problem(problem, self.request.method.raises)
+        self._finish(error)
+
+    def fail(self, error: Error) -> None:
+        self._finish(error)
+
+    def _finish(self, error: Error | None) -> None:
+        if not self._ended:
+            self._ended, self._error = True, error
+            self._changed.set()
+
+    async def take(self) -> list[Payload]:
+        """All items that have come, at least one; [] at the end. Raises Error."""
+        while not self._items:
+            if self._ended:
+                if self._error:
+                    raise self._error
+                return []
+            self._changed.clear()
+            await self._changed.wait()
+        items, self._items = self._items, []
+        self._grant(len(items))
+        return items
+
+    def cancel(self) -> None:
+        """Tells the worker that nobody reads any more."""
+        if not self._ended:
+            self._cancel()
+
+
+def _environment(threads: int) -> dict[str, str]:
+    environment = dict(os.environ)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        environment.setdefault(name, str(threads))
+    return environment

@@ -1,0 +1,239 @@
+"""The worker process: one service, one model, fed by frames on an inherited socket.
+
+Three threads take turns ("leader and followers"): one reads the next frame, one decodes and opens
+the files of the batch it has read, one runs the model. A thread that has read a batch hands the
+reading on, so that the next batch is prepared while this one computes, and nothing is passed
+between threads. Streams run in threads of their own; asynchronous methods on one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import runpy
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Coroutine
+from typing import Any
+
+from ..errors import DefinitionError, Error, Internal
+from ..service import Method, Service
+from . import wire
+from .base import ENVIRONMENT
+from .execution import Instance, Prepared, log
+
+MAIN = "__mothlight_main__"
+
+
+class Worker:
+    def __init__(self, channel: wire.Channel, instance: Instance) -> None:
+        self.channel, self.instance = channel, instance
+        self.methods = instance.service.methods
+        self.reading = threading.Lock()
+        self.model = threading.Lock()
+        self.streams: dict[int, Stream] = {}
+        self.loop = asyncio.new_event_loop()
+        self.tasks: dict[int, asyncio.Task[None]] = {}
+
+    def run(self) -> None:
+        """Serves until the front process closes the socket."""
+        if any(m.is_async for m in self.methods.values()):
+            threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        for _ in range(2):
+            threading.Thread(target=self._serve, daemon=True).start()
+        self._serve()
+
+    def _serve(self) -> None:
+        while True:
+            with self.reading:
+                frame = self._next()
+            if frame is None:
+                os._exit(0)  # the parent is gone, or wants us gone: no thread may hold that up
+            if isinstance(frame, wire.Open):
+                self._open(frame)
+            elif self.methods[frame.method].is_async:
+                self._spawn(frame.id, self._run_async(frame))
+            else:
+                self._run(frame)
+
+    def _next(self) -> wire.Batch | wire.Open | None:
+        """The next frame that is work; the others are dealt with at once, by whoever reads."""
+        while True:
+            match frame := self.channel.receive():
+                case wire.Batch() | wire.Open() | None:
+                    return frame
+                case wire.Grant(id, count):
+                    if stream := self.streams.get(id):
+                        stream.grant(count)
+                case wire.Cancel(id):
+                    if stream := self.streams.get(id):
+                        stream.cancel()
+                    if task := self.tasks.get(id):
+                        self.loop.call_soon_threadsafe(task.cancel)
+
+    def _run(self, frame: wire.Batch) -> None:
+        batch = Prepared(self.methods[frame.method], frame.payloads, frame.calls)
+        with self.model:
+            start = time.perf_counter()
+            results = self.instance.run(batch)
+            seconds = time.perf_counter() - start
+        self.channel.send(wire.Results(frame.id, results, seconds))
+
+    async def _run_async(self, frame: wire.Batch) -> None:
+        start = time.perf_counter()
+        batch = Prepared(self.methods[frame.method], frame.payloads, frame.calls)
+        results = await self.instance.run_async(batch)
+        self.channel.send(wire.Results(frame.id, results, time.perf_counter() - start))
+
+    def _open(self, frame: wire.Open) -> None:
+        method = self.methods[frame.method]
+        stream = self.streams[frame.id] = Stream()
+        if method.is_async:
+            self._spawn(frame.id, self._stream_async(frame, method, stream))
+        else:
+            run = threading.Thread(target=self._stream, args=(frame, method, stream), daemon=True)
+            run.start()
+
+    def _stream(self, frame: wire.Open, method: Method[Any, Any, Any], stream: Stream) -> None:
+        problem = None
+        try:
+            with contextlib.closing(
+                self.instance.stream(method, frame.payload, frame.call)
+            ) as items:
+                for item in items:
+                    if not stream.wait():
+                        break
+                    self.channel.send(wire.Item(frame.id, item))
+        except Error as error:
+            problem = error.problem()
+        except Exception:
+            log.exception("a stream of %s failed (call %s)", method.qualname, frame.call)
+            problem = Internal().problem()
+        self._end(frame.id, problem)
+
+    async def _stream_async(
+        self, frame: wire.Open, method: Method[Any, Any, Any], stream: Stream
+    ) -> None:
+        problem = None
+        try:
+            items = self.instance.stream_async(method, frame.payload, frame.call)
+            async with contextlib.aclosing(items):
+                async for item in items:
+                    await stream.wait_async()
+                    self.channel.send(wire.Item(frame.id, item))
+        except asyncio.CancelledError:
+            pass  # nobody listens: the End below only frees the place
+        except Error as error:
+            problem = error.problem()
+        except Exception:
+            log.exception("a stream of %s failed (call %s)", method.qualname, frame.call)
+            problem = Internal().problem()
+        self._end(frame.id, problem)
+
+    def _end(self, id: int, problem: dict[str, Any] | None) -> None:
+        self.streams.pop(id, None)
+        self.channel.send(wire.End(id, problem))
+
+    def _spawn(self, id: int, work: Coroutine[Any, Any, None]) -> None:
+        def start() -> None:
+            task = self.tasks[id] = self.loop.create_task(work)
+            task.add_done_callback(lambda _: self.tasks.pop(id, None))
+
+        self.loop.call_soon_threadsafe(start)
+
+
+class Stream:
+    """How many items a stream may still send before its reader has taken some."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._credit = wire.WINDOW
+        self._cancelled = False
+        self._wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    def grant(self, count: int) -> None:
+        with self._changed:
+            self._credit += count
+            self._notify()
+
+    def cancel(self) -> None:
+        with self._changed:
+            self._cancelled = True
+            self._notify()
+
+    def wait(self) -> bool:
+        """Takes one credit, waiting for it; False once the stream is cancelled."""
+        with self._changed:
+            while self._credit <= 0 and not self._cancelled:
+                self._changed.wait()
+            self._credit -= 1
+            return not self._cancelled
+
+    async def wait_async(self) -> None:
+        """The same on an event loop, where a cancel arrives as CancelledError."""
+        while True:
+            with self._changed:
+                if self._credit > 0:
+                    self._credit -= 1
+                    return
+                event = asyncio.Event()
+                self._wakers.append((asyncio.get_running_loop(), event))
+            await event.wait()
+
+    def _notify(self) -> None:
+        self._changed.notify_all()
+        for loop, event in self._wakers:
+            loop.call_soon_threadsafe(event.set)
+        self._wakers.clear()
+
+
+def load(setup: wire.Setup) -> Service:
+    """Imports the service that the front process serves."""
+    sys.path[:] = setup.path
+    module_name, _, qualname = setup.address.partition(":")
+    if module_name == "__main__":
+        if setup.main is None:
+            raise DefinitionError(
+                f"{qualname} is defined in a notebook or at a prompt, and a worker process cannot "
+                "import it from there",
+                "move it to a module, or run it in this process:   App(..., workers=0)",
+            )
+        found: Any = runpy.run_path(setup.main, run_name=MAIN)[qualname.split(".")[0]]
+        parts = qualname.split(".")[1:]
+    else:
+        found = importlib.import_module(module_name)
+        parts = qualname.split(".")
+    for part in parts:
+        found = getattr(found, part)
+    return Service.of(found)
+
+
+def main(descriptor: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # drains us, and closes the socket when done
+    os.environ[ENVIRONMENT] = "1"
+    channel = wire.Channel(socket.socket(fileno=descriptor))
+    setup = channel.receive()
+    assert isinstance(setup, wire.Setup)
+    start = time.perf_counter()
+    try:
+        instance = Instance(load(setup))
+        instance.try_examples()
+    except BaseException:
+        channel.send(wire.Failed(traceback.format_exc()))
+        sys.exit(1)
+    channel.send(wire.Ready(time.perf_counter() - start))
+    Worker(channel, instance).run()
+
+
+if __name__ == "__main__":
+    import logging
+
+    logging.basicConfig(format="%(levelname)s %(process)d %(message)s")
+    main(int(sys.argv[1]))

@@ -1,0 +1,108 @@
+"""Names and values (a query, a form, multipart parts) as the payload of a method's message."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydantic_core import to_json
+
+from ..errors import InvalidRequest, MalformedRequest
+from ..schema import Choice, Enum, ListOf, MapOf, MediaType, Node, Nullable, Payload, Ref, Types
+from ..schema.shape import Attached
+from ..service import Method
+from ..settings import Settings
+from .json import check
+
+Value = str | Attached
+"""A form's value: text, or a file."""
+
+
+def parse_query(query: bytes, settings: Settings) -> list[tuple[str, Value]]:
+    """The names and values of a query string or of a urlencoded body (WHATWG URL, 5.1)."""
+    try:
+        text = query.decode("ascii")
+        return list(
+            parse_qsl(
+                text, keep_blank_values=True, errors="strict", max_num_fields=settings.max_parts
+            )
+        )
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise MalformedRequest(reason=f"the query cannot be read: {error}") from None
+
+
+def payload(
+    method: Method[Any, Any, Any], items: Iterable[tuple[str, Value]], settings: Settings
+) -> Payload:
+    """The payload of a method's message. Unknown names are passed over, as they are in JSON."""
+    given: dict[str, list[Value]] = {}
+    for name, value in items:
+        given.setdefault(name, []).append(value)
+    media: list[Attached] = []
+    types = method.input.types
+    message: dict[str, Any] = {}
+    for name, node, _ in method.fields:
+        if name in given:
+            message[name] = _value(name, node, given[name], types, media, settings)
+    if not method.is_bare:
+        return Payload(to_json(message), tuple(media))
+    if method.parameter in message:
+        return Payload(to_json(message[method.parameter]), tuple(media))
+    if method.default is not inspect.Parameter.empty:
+        return method.input.encode(method.default)
+    raise InvalidRequest(errors=[{"path": method.parameter, "message": "Field required"}])
+
+
+def _value(
+    name: str,
+    node: Node,
+    values: list[Value],
+    types: Types,
+    media: list[Attached],
+    settings: Settings,
+) -> Any:
+    inner = node.of if isinstance(node, Nullable) else node
+    if isinstance(inner, ListOf) and not _is_json(inner.item, types):
+        return [_single(name, inner.item, value, types, media, settings) for value in values]
+    if len(values) > 1:
+        raise InvalidRequest(errors=[{"path": name, "message": "is given more than once"}])
+    if values[0] == "" and isinstance(node, Nullable) and not _is_text(inner):
+        return None
+    return _single(name, inner, values[0], types, media, settings)
+
+
+def _single(
+    name: str, node: Node, value: Value, types: Types, media: list[Attached], settings: Settings
+) -> Any:
+    if isinstance(node, MediaType):
+        media.append((value.encode(), None, None) if isinstance(value, str) else value)
+        return {"$media": len(media) - 1}
+    if not isinstance(value, str):
+        try:
+            value = value[0].decode()
+        except UnicodeDecodeError:
+            raise InvalidRequest(errors=[{"path": name, "message": "is not UTF-8"}]) from None
+    if _is_json(node, types):
+        return check(value.encode(), settings)
+    return value  # pydantic reads "3" as 3 and "true" as True where the type says so
+
+
+def _is_json(node: Node, types: Types) -> bool:
+    """Whether a value of this type stands as JSON in a form: objects, maps, lists of lists."""
+    match node:
+        case Ref(name):
+            named = types[name]
+            return not isinstance(named, Enum) or _not_strings(named.members.values())
+        case Choice(values):
+            return _not_strings(values)
+    return isinstance(node, MapOf | ListOf | Nullable)
+
+
+def _not_strings(values: Iterable[Any]) -> bool:
+    return not all(isinstance(value, str) for value in values)
+
+
+def _is_text(node: Node) -> bool:
+    return getattr(node, "kind", "") in ("str", "bytes")

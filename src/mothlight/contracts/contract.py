@@ -1,0 +1,106 @@
+"""The contract: what ``/contract`` serves, and what clients and the Dart package are made from.
+
+The same services always give the same bytes, and so the same hash; documentation is part of the
+document and not of the hash, so that a mended typing error breaks no client.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterable
+from dataclasses import MISSING, fields
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from ..errors import DefinitionError, Error
+from ..schema import Reader, Types, describe
+from ..schema.reader import resolve
+from ..service import Method, Service
+
+VERSION = 1
+
+
+def build(services: Iterable[Service]) -> dict[str, Any]:
+    """The contract of some services, its ``hash`` included."""
+    services = list(services)
+    types: Types = {}
+    errors: dict[str, Any] = {}
+    for service in services:
+        for name, named in service.types.items():
+            if types.setdefault(name, named) != named:
+                raise DefinitionError(
+                    f"two services have a type called {name}, and they differ",
+                    "rename one, or share it",
+                    at=service.cls,
+                )
+        for method in service.methods.values():
+            for error in method.raises:
+                errors[error.__name__] = _error(error, types)
+    document: dict[str, Any] = {
+        "mothlight": VERSION,
+        "services": [_service(service) for service in services],
+        "types": {name: describe(types[name]) for name in sorted(types)},
+        "errors": {name: errors[name] for name in sorted(errors)},
+    }
+    return {**document, "hash": digest(document)}
+
+
+def digest(document: dict[str, Any]) -> str:
+    """``sha256:…`` of a contract, whatever its documentation says."""
+    bare = _without_docs({k: v for k, v in document.items() if k != "hash"})
+    canonical = json.dumps(bare, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _without_docs(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_docs(v) for k, v in value.items() if k != "doc" or not _is_text(v)}
+    return [_without_docs(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _service(service: Service) -> dict[str, Any]:
+    out: dict[str, Any] = {"name": service.name}
+    if service.doc:
+        out["doc"] = service.doc
+    out["methods"] = [_method(method) for method in service.methods.values()]
+    return out
+
+
+def _method(method: Method[Any, Any, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {"name": method.name}
+    if method.doc:
+        out["doc"] = method.doc
+    out["cardinality"] = method.cardinality.value
+    out["http"] = {"verb": method.verb, "path": method.path}
+    if method.parameter:
+        out["parameter"] = method.parameter
+        if method.default is not inspect.Parameter.empty:
+            out["default"] = to_jsonable_python(method.default, fallback=str)
+    out["input"] = describe(method.input.node)
+    out["output"] = describe(method.output.node)
+    if method.raises:
+        out["errors"] = sorted(error.__name__ for error in method.raises)
+    return out
+
+
+def _error(error: type[Error], types: Types) -> dict[str, Any]:
+    reader = Reader()
+    hints = resolve(error, error)
+    described = []
+    for field in fields(error):  # type: ignore[arg-type]
+        node = reader.read(hints[field.name], f"{error.__name__}.{field.name}", (), error)
+        required = field.default is field.default_factory is MISSING
+        described.append({"name": field.name, "type": describe(node), "required": required})
+    for name, named in reader.types.items():
+        types.setdefault(name, named)
+    out: dict[str, Any] = {"code": error.code.value, "status": error.status}
+    if error.__doc__:
+        out["doc"] = error.__doc__
+    return {**out, "fields": described}

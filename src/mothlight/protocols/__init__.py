@@ -1,0 +1,1 @@
+"""What is spoken with clients. A protocol knows methods, codecs and the Backend seam."""

@@ -1,0 +1,100 @@
+"""The pages beside the methods: documents, health, metrics, and the 404 of all else."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .. import metrics
+from ..backend.base import Backend
+from ..contracts import openapi
+from ..errors import MethodNotAllowed, RouteNotFound
+from ..service import Service
+from ..settings import Settings
+from . import http
+
+
+class Pages:
+    """An ASGI application with the service pages."""
+
+    def __init__(
+        self,
+        services: list[Service],
+        contract: dict[str, Any],
+        backend: Backend,
+        settings: Settings,
+        methods: dict[str, Any],
+    ) -> None:
+        self.services, self.contract, self.backend = services, contract, backend
+        routes = [
+            Route("/health/live", self._live),
+            Route("/health/ready", self._ready),
+            Route("/metrics", self._metrics),
+        ]
+        if settings.docs:
+            routes += [
+                Route("/contract", self._contract),
+                Route("/openapi.json", self._openapi),
+                Route("/docs", self._docs),
+            ]
+        self._paths = [route.path for route in routes]
+        handlers: Any = {404: _not_found, 405: _not_allowed}
+        self._app = Starlette(routes=routes, exception_handlers=handlers)
+
+    async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
+        await self._app(scope, receive, send)
+
+    async def _live(self, request: Request) -> Response:
+        return JSONResponse({"status": "live"})
+
+    async def _ready(self, request: Request) -> Response:
+        ready = self.backend.is_ready
+        body = {"status": "ready" if ready else "starting", "queued": self.backend.queued}
+        return JSONResponse(body, 200 if ready else 503)
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+
+    async def _contract(self, request: Request) -> Response:
+        etag = f'"{self.contract["hash"]}"'
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers={"etag": etag})
+        return JSONResponse(self.contract, headers={"etag": etag})
+
+    async def _openapi(self, request: Request) -> Response:
+        version = request.query_params.get("version", "3.2")
+        root = request.scope.get("root_path", "")
+        return JSONResponse(openapi.build(self.services, version=version, root=root))
+
+    async def _docs(self, request: Request) -> Response:
+        page = files("mothlight.protocols").joinpath("docs.html").read_bytes()
+        policy = (
+            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+            "img-src 'self' data: blob:; media-src blob:; connect-src 'self'; base-uri 'none'; "
+            "form-action 'none'; frame-ancestors 'none'"
+        )
+        return Response(
+            page,
+            media_type="text/html",
+            headers={"content-security-policy": policy, "x-content-type-options": "nosniff"},
+        )
+
+
+async def _not_found(request: Request, _: Exception) -> Response:
+    return _problem(RouteNotFound(path=request.url.path))
+
+
+async def _not_allowed(request: Request, _: Exception) -> Response:
+    return _problem(MethodNotAllowed(path=request.url.path, allow=["GET", "HEAD"]))
+
+
+def _problem(error: RouteNotFound | MethodNotAllowed) -> Response:
+    headers = {"allow": ", ".join(error.allow)} if isinstance(error, MethodNotAllowed) else {}
+    return JSONResponse(
+        error.problem(), error.status, headers, media_type="application/problem+json"
+    )

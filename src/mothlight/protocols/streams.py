@@ -1,0 +1,193 @@
+"""Streams over HTTP: server-sent events, NDJSON, plain lines; each ends so that an end is known.
+
+text/event-stream     id: 1 ⏎ data: {…} ⏎⏎    …    event: end | event: error + problem
+application/x-ndjson  {…} ⏎                    …    {"end": true} | {"error": problem}
+text/plain            one scalar a line; a failure breaks the connection off
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from ..backend.base import Request
+from ..codec.json import inline
+from ..errors import Error, NotAcceptable
+from ..schema import Payload, Scalar
+from ..service import Method
+from ..settings import Settings
+from . import http
+
+SSE, NDJSON, TEXT = b"text/event-stream", b"application/x-ndjson", b"text/plain"
+_NUMBERS = ("int", "float", "bool")
+
+_ASIDE = (
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would collect the items
+)
+
+
+class Events:
+    """Server-sent events (WHATWG HTML, 9.2)."""
+
+    media_type = SSE
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def items(self, payloads: Sequence[Payload]) -> bytes:
+        lines = []
+        for payload in payloads:
+            self.count += 1
+            lines.append(b"id: %d\ndata: %s\n\n" % (self.count, inline(payload)))
+        return b"".join(lines)
+
+    def end(self) -> bytes:
+        return b"event: end\ndata: {}\n\n"
+
+    def error(self, problem: dict[str, Any]) -> bytes | None:
+        return b"event: error\ndata: %s\n\n" % to_json(problem)
+
+    heartbeat = b": hb\n\n"
+
+
+class Lines:
+    """Newline-delimited JSON."""
+
+    media_type = NDJSON
+
+    def items(self, payloads: Sequence[Payload]) -> bytes:
+        return b"".join(inline(payload) + b"\n" for payload in payloads)
+
+    def end(self) -> bytes:
+        return b'{"end":true}\n'
+
+    def error(self, problem: dict[str, Any]) -> bytes | None:
+        return to_json({"error": problem}) + b"\n"
+
+    heartbeat = b""
+
+
+class Plain(Lines):
+    """One scalar a line. It has no room for an error: the connection is broken off, so that what
+    is cut short never looks whole."""
+
+    media_type = b"text/plain; charset=utf-8"
+
+    def items(self, payloads: Sequence[Payload]) -> bytes:
+        return b"".join(_text(payload.json) + b"\n" for payload in payloads)
+
+    def end(self) -> bytes:
+        return b""
+
+    def error(self, problem: dict[str, Any]) -> bytes | None:
+        return None
+
+
+class BrokenOff(Exception):
+    """A stream failed in a form that cannot say so; the server closes the connection."""
+
+
+def offers(method: Method[Any, Any, Any]) -> list[bytes]:
+    """The forms of a method's stream, the one for clients without a preference first: numbers go
+    one a line, all else as events."""
+    node = method.output.node
+    if isinstance(node, Scalar):
+        return [TEXT, SSE, NDJSON] if node.kind in _NUMBERS else [SSE, NDJSON, TEXT]
+    return [SSE, NDJSON]
+
+
+async def serve(
+    items: AsyncIterator[Sequence[Payload]],
+    request: Request,
+    headers: dict[bytes, bytes],
+    receive: http.Receive,
+    send: http.Send,
+    settings: Settings,
+) -> str:
+    """Sends a stream; the code that it ended with. An error before the first item is raised, so
+    that it has a status of its own."""
+    available = offers(request.method)
+    chosen = http.accepted(headers.get(b"accept", b""), available)
+    if chosen is None:
+        raise NotAcceptable(supported=[name.decode() for name in available])
+    form: Any = {SSE: Events, NDJSON: Lines, TEXT: Plain}[chosen]()
+    writer = asyncio.current_task()
+    assert writer
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        writer.cancel()
+
+    watcher = asyncio.create_task(watch())
+    started = False
+    try:
+        async with aclosing(_with_pauses(items, settings.heartbeat)) as pieces:
+            async for payloads in pieces:
+                if not started:
+                    started = True
+                    await _start(send, form, request.id)
+                data = form.items(payloads) if payloads else form.heartbeat
+                if data:
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+        if not started:
+            await _start(send, form, request.id)
+        await send({"type": "http.response.body", "body": form.end(), "more_body": False})
+        return "ok"
+    except Error as error:
+        if not started:
+            raise
+        problem = error.problem()
+        if (last := form.error(problem)) is None:
+            raise BrokenOff(problem["detail"]) from None
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+        return str(problem["code"])
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+        writer.uncancel()
+        return "cancelled"
+    finally:
+        watcher.cancel()
+
+
+async def _start(send: http.Send, form: Any, call: str) -> None:
+    headers = [(b"content-type", form.media_type), (b"call-id", call.encode()), *_ASIDE]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def _with_pauses(
+    items: AsyncIterator[Sequence[Payload]], seconds: float
+) -> AsyncGenerator[Sequence[Payload], None]:
+    """The items, and () whenever ``seconds`` pass without one."""
+    pending: asyncio.Future[Any] | None = None
+    try:
+        while True:
+            pending = asyncio.ensure_future(anext(items))  # type: ignore[arg-type]
+            while not (await asyncio.wait((pending,), timeout=seconds))[0]:
+                yield ()
+            try:
+                payloads = pending.result()
+            except StopAsyncIteration:
+                return
+            yield payloads
+    finally:
+        if pending and not pending.done():
+            pending.cancel()
+            await asyncio.wait((pending,))
+        await items.aclose()  # type: ignore[attr-defined]
+
+
+def _text(json: bytes) -> bytes:
+    if not json.startswith(b'"'):
+        return json
+    text: str = from_json(json)
+    return text.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n").encode()

@@ -1,0 +1,70 @@
+"""The one list of options; the command line, the environment and the documents are made from it.
+
+Each field is an argument of ``App(...)``, an environment variable (``MOTHLIGHT_PORT``), a line of
+``mothlight.toml`` and an option of ``mothlight serve`` (``--port``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """How services are deployed. What they are stands in their classes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MOTHLIGHT_", toml_file="mothlight.toml", extra="forbid", frozen=True
+    )
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 lets phones in")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+
+    workers: NonNegativeInt = Field(
+        1, description="worker processes for each service; 0 runs the models in this process"
+    )
+    start_timeout: PositiveFloat = Field(300.0, description="seconds a worker may take to load")
+    grace: float = Field(30.0, ge=0, description="seconds that accepted calls get when we stop")
+    max_queue: PositiveInt = Field(1024, description="calls that may wait for each service")
+
+    timeout: PositiveFloat | None = Field(
+        120.0, description="longest time of a unary call in seconds, whatever its client asks for"
+    )
+    max_body: PositiveInt = Field(32 * 1024 * 1024, description="bytes of a request's body")
+    max_parts: PositiveInt = Field(64, description="parts of a multipart body")
+    max_string: PositiveInt = Field(
+        100_000, description="characters of a string that has no max_length of its own"
+    )
+    max_depth: PositiveInt = Field(64, description="levels of nesting in JSON")
+    max_connections: PositiveInt = Field(4096, description="open connections")
+    head_timeout: PositiveFloat = Field(15.0, description="seconds for a request's head to arrive")
+    body_timeout: PositiveFloat = Field(60.0, description="seconds for a request's body to arrive")
+    keep_alive: PositiveFloat = Field(
+        75.0, description="seconds an idle connection is kept; dart:io keeps it 15 s"
+    )
+    heartbeat: PositiveFloat = Field(15.0, description="seconds between heartbeats of a stream")
+
+    cors: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description='web origins that may call, or "*" for any (Flutter web needs it)'
+    )
+    docs: bool = Field(True, description="serve /docs, /openapi.json and /contract")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, toml
