@@ -47,11 +47,9 @@ class App:
     ) -> None:
         if not services:
             raise DefinitionError("an App needs a service", "write   App(Sentiment)")
-        if settings is None:
-            settings = Settings(**options)
-        elif options:
-            settings = settings.model_copy(update=options)
+        settings = settings or Settings(**options)
         self.settings = settings
+        self._classes, self._given = services, backend
         self.services = [Service.of(cls) for cls in services]
         self.contract = build(self.services)
         self.backend = backend or self._backend()
@@ -69,6 +67,13 @@ class App:
                 max_age=86_400,
             )
         self._started = 0
+
+    def with_settings(self, **options: Any) -> App:
+        """The same services deployed otherwise: these settings go before the App's own."""
+        if not options:
+            return self
+        given = {name: getattr(self.settings, name) for name in self.settings.model_fields_set}
+        return App(*self._classes, backend=self._given, **{**given, **options})
 
     def _backend(self) -> Backend:
         settings = self.settings

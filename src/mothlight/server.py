@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
+import time
 from typing import Any
 
 import uvicorn
@@ -70,6 +72,7 @@ class Server(uvicorn.Server):
     """Serves an App until SIGINT or SIGTERM, and then drains it."""
 
     def __init__(self, app: App) -> None:
+        self.app = app
         settings = app.settings
         bounds = {
             "head_timeout": settings.head_timeout,
@@ -91,6 +94,41 @@ class Server(uvicorn.Server):
                 backlog=2048,
             )
         )
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        begin = time.perf_counter()
+        names = ", ".join(service.name for service in self.app.services)
+        workers = self.app.settings.workers
+        log.info("loading %s (%s)", names, f"{workers} worker(s) each" if workers else "in-process")
+        await super().startup(sockets)
+        if self.started:
+            log.info("ready in %.1f s\n%s", time.perf_counter() - begin, self._greeting())
+
+    def _greeting(self) -> str:
+        settings = self.app.settings
+        port = self.servers[0].sockets[0].getsockname()[1] if self.servers else settings.port
+        lines = []
+        for service in self.app.services:
+            for method in service.methods.values():
+                kind = " (stream)" if method.cardinality.streams_out else ""
+                lines.append(f"  {method.verb:6} {method.path}{kind}")
+        lines.append(f"  docs            http://127.0.0.1:{port}/docs")
+        lines.append(f"  Android emulator http://10.0.2.2:{port}")
+        if settings.host in ("0.0.0.0", "::"):
+            lines.append(f"  phones here     http://{_lan_address()}:{port}")
+        else:
+            lines.append("  phones          --host 0.0.0.0 lets them in")
+        return "\n".join(lines)
+
+
+def _lan_address() -> str:
+    """The address that this machine has in its network; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737); a datagram socket sends none
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
 
 
 def serve(app: App) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -53,9 +53,14 @@ class Settings(BaseSettings):
     heartbeat: PositiveFloat = Field(15.0, description="seconds between heartbeats of a stream")
 
     cors: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description='web origins that may call, or "*" for any (Flutter web needs it)'
+        (), description="web origins that may call, separated by commas, or * for any"
     )
     docs: bool = Field(True, description="serve /docs, /openapi.json and /contract")
+
+    @field_validator("cors", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
     @classmethod
     def settings_customise_sources(

@@ -111,7 +111,7 @@ CATALOGUE = {
         Weights(
             name="rated-reviews",
             about="texts with human ratings (Hutto & Gilbert 2014), to train and test sentiment",
-            licence="MIT (the package; the texts are other people's)",
+            licence="MIT (package)",
             distribution="vaderSentiment",
             version="3.3.2",
             archive="vaderSentiment-3.3.2.tar.gz",

@@ -68,13 +68,13 @@ class Llama:
         x = self.embedding[flat]  # (N, width): all sequences' new tokens in a row
         for index, layer in enumerate(self.layers):
             y = self._attend(self._normed(x, layer.attention_norm), index, counts, caches, turns)
-            x = x + y @ layer.output.T
-            gate, up = (self._normed(x, layer.feed_norm) @ layer.gate_up.T).chunk(2, 1)
-            x = x + (torch.nn.functional.silu(gate) * up) @ layer.down.T
+            x = x + _times(y, layer.output)
+            gate, up = _times(self._normed(x, layer.feed_norm), layer.gate_up).chunk(2, 1)
+            x = x + _times(torch.nn.functional.silu(gate) * up, layer.down)
         for cache, count in zip(caches, counts, strict=True):
             cache.length += count
         last = torch.tensor(counts).cumsum(0) - 1
-        return self._normed(x[last], self.norm) @ self.embedding.T
+        return _times(self._normed(x[last], self.norm), self.embedding)
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return torch.nn.functional.rms_norm(x, weight.shape, weight, self.epsilon)
@@ -89,7 +89,7 @@ class Llama:
     ) -> Tensor:
         """(N, width) -> (N, heads * head_size)."""
         size, heads, kv_heads = self.head_size, self.heads, self.kv_heads
-        both = (x @ self.layers[index].query_key_value.T).view(len(x), -1, size)
+        both = _times(x, self.layers[index].query_key_value).view(len(x), -1, size)
         turned = _turn(both[:, : heads + kv_heads], turns)
         query, key = turned[:, :heads], turned[:, heads:]
         value = both[:, heads + kv_heads :]
@@ -127,6 +127,13 @@ def _layer(file: Gguf, prefix: str) -> _Layer:
         gate_up=read("ffn_gate", "ffn_up"),
         down=read("ffn_down"),
     )
+
+
+def _times(x: Tensor, weight: Tensor) -> Tensor:
+    """(N, in), (out, in) -> (N, out)."""
+    if 1 < len(x) < 4:  # four rows take less time than two: 60 ms, not 98 (one thread, AMD EPYC)
+        return (torch.nn.functional.pad(x, (0, 0, 0, 4 - len(x))) @ weight.T)[: len(x)]
+    return x @ weight.T
 
 
 def _turn(x: Tensor, turns: Tensor) -> Tensor:

@@ -54,12 +54,12 @@ class LanguageModel:
         prompt: str,
         max_tokens: int = 256,
         *,
-        raw: bool = False,
+        chat: bool = True,
         temperature: float = 0.0,
         seed: int = 0,
     ) -> Iterator[str]:
         """The pieces of one text, as they come; for the arguments see `start`."""
-        state = self.start(prompt, max_tokens, raw=raw, temperature=temperature, seed=seed)
+        state = self.start(prompt, max_tokens, chat=chat, temperature=temperature, seed=seed)
         while (piece := self.step([state])[0]) is not None:
             if piece:
                 yield piece
@@ -69,15 +69,15 @@ class LanguageModel:
         prompt: str,
         max_tokens: int,
         *,
-        raw: bool = False,
+        chat: bool = True,
         temperature: float = 0.0,
         seed: int = 0,
     ) -> State:
         """A state to `step`; this itself computes nothing.
 
-        `prompt`: a question to answer, or with `raw` a text to continue. `temperature`: 0 takes the
-        likeliest token each time; 1 draws by the model's own odds, with `seed`. Raises ValueError
-        for a prompt that is empty or over 1,024 tokens, or `max_tokens` beyond 1..2048.
+        `prompt`: a question to answer, or without `chat` a text to continue. `temperature`: 0 takes
+        the likeliest token each time; 1 draws by the model's own odds, with `seed`. Raises
+        ValueError for a prompt that is empty or over 1,024 tokens, or `max_tokens` beyond 1..2048.
         """
         if not 1 <= max_tokens <= MAX_NEW:
             raise ValueError(f"max_tokens is {max_tokens}: it must be from 1 to {MAX_NEW}")
@@ -85,7 +85,7 @@ class LanguageModel:
             raise ValueError(f"temperature is {temperature}: it must be from 0 to 10")
         if len(prompt) > MAX_CHARACTERS:
             raise ValueError(f"the prompt has over {MAX_CHARACTERS} characters")
-        pending = self._encode(prompt) if raw else self._chat(prompt)
+        pending = self._chat(prompt) if chat else self._encode(prompt)
         if not 1 <= len(pending) <= MAX_PROMPT:
             raise ValueError(f"the prompt has {len(pending)} tokens: 1 to {MAX_PROMPT} are allowed")
         generator = torch.Generator().manual_seed(seed) if temperature else None

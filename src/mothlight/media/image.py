@@ -49,6 +49,11 @@ class Image(PIL.Image.Image, Media):
         return cls(buffer.getvalue())
 
     @classmethod
+    def blank(cls, width: int, height: int, color: str = "white") -> Self:
+        """A picture of one colour, as an example of a method's input."""
+        return cls.from_pil(PIL.Image.new("RGB", (width, height), color))
+
+    @classmethod
     def from_value(cls, value: Any) -> Self | None:
         return cls.from_pil(value) if isinstance(value, PIL.Image.Image) else None
 

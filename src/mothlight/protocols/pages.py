@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -13,7 +15,7 @@ from starlette.routing import Route
 from .. import metrics
 from ..backend.base import Backend
 from ..contracts import openapi
-from ..errors import MethodNotAllowed, RouteNotFound
+from ..errors import Error, MalformedRequest, MethodNotAllowed, RouteNotFound
 from ..service import Service
 from ..settings import Settings
 from . import http
@@ -43,6 +45,8 @@ class Pages:
                 Route("/docs", self._docs),
             ]
         self._paths = [route.path for route in routes]
+        # A document takes milliseconds to make; its root comes from the host that mounts us.
+        self._document = lru_cache(maxsize=8)(self._render)
         handlers: Any = {404: _not_found, 405: _not_allowed}
         self._app = Starlette(routes=routes, exception_handlers=handlers)
 
@@ -68,8 +72,14 @@ class Pages:
 
     async def _openapi(self, request: Request) -> Response:
         version = request.query_params.get("version", "3.2")
-        root = request.scope.get("root_path", "")
-        return JSONResponse(openapi.build(self.services, version=version, root=root))
+        if version not in openapi.VERSIONS:
+            known = " and ".join(openapi.VERSIONS)
+            return _problem(MalformedRequest(reason=f"the versions of OpenAPI here are {known}"))
+        body = self._document(version, request.scope.get("root_path", ""))
+        return Response(body, media_type="application/json")
+
+    def _render(self, version: str, root: str) -> bytes:
+        return json.dumps(openapi.build(self.services, version=version, root=root)).encode()
 
     async def _docs(self, request: Request) -> Response:
         page = files("mothlight.protocols").joinpath("docs.html").read_bytes()
@@ -93,7 +103,7 @@ async def _not_allowed(request: Request, _: Exception) -> Response:
     return _problem(MethodNotAllowed(path=request.url.path, allow=["GET", "HEAD"]))
 
 
-def _problem(error: RouteNotFound | MethodNotAllowed) -> Response:
+def _problem(error: Error) -> Response:
     headers = {"allow": ", ".join(error.allow)} if isinstance(error, MethodNotAllowed) else {}
     return JSONResponse(
         error.problem(), error.status, headers, media_type="application/problem+json"

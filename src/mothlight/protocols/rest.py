@@ -18,6 +18,7 @@ from .. import metrics
 from ..backend.base import Backend, Reply, Request
 from ..codec import form, multipart
 from ..codec.json import check, check_strings, inline
+from ..contracts.content import content_types, raw_field
 from ..errors import (
     Error,
     Internal,
@@ -226,26 +227,6 @@ def call_id(key: bytes | None) -> str:
     if not _KEY.fullmatch(key):
         raise MalformedRequest(reason="Idempotency-Key is 1 to 128 visible ASCII characters")
     return key.decode()
-
-
-def raw_field(method: Method[Any, Any, Any]) -> str | None:
-    """The file field that a raw body fills: a file that is the only required field."""
-    media = method.media_fields
-    required = [name for name, _, required in method.fields if required]
-    if len(media) == 1 and set(required) <= set(media):
-        return next(iter(media))
-    return None
-
-
-def content_types(method: Method[Any, Any, Any]) -> list[str]:
-    """The content types that a method takes, the usual one first."""
-    types = ["application/json"]
-    if method.media_fields:
-        types.insert(0, "multipart/form-data")
-    if raw_field(method):
-        kind = next(iter(method.media_fields.values())).kind
-        types.insert(1, "application/octet-stream" if kind == "file" else f"{kind}/*")
-    return types
 
 
 def _is_file(kind: bytes) -> bool:

@@ -16,14 +16,14 @@ from pydantic_core import from_json, to_json
 
 from ..backend.base import Request
 from ..codec.json import inline
+from ..contracts.content import stream_types
 from ..errors import Error, NotAcceptable
-from ..schema import Payload, Scalar
+from ..schema import Payload
 from ..service import Method
 from ..settings import Settings
 from . import http
 
 SSE, NDJSON, TEXT = b"text/event-stream", b"application/x-ndjson", b"text/plain"
-_NUMBERS = ("int", "float", "bool")
 
 _ASIDE = (
     (b"cache-control", b"no-store"),
@@ -93,12 +93,8 @@ class BrokenOff(Exception):
 
 
 def offers(method: Method[Any, Any, Any]) -> list[bytes]:
-    """The forms of a method's stream, the one for clients without a preference first: numbers go
-    one a line, all else as events."""
-    node = method.output.node
-    if isinstance(node, Scalar):
-        return [TEXT, SSE, NDJSON] if node.kind in _NUMBERS else [SSE, NDJSON, TEXT]
-    return [SSE, NDJSON]
+    """The forms of a method's stream, the one for clients without a preference first."""
+    return [name.encode() for name in stream_types(method)]
 
 
 async def serve(

@@ -1,0 +1,1 @@
+"""Mothlight beside plain FastAPI and beside the limits: ``python -m bench``."""

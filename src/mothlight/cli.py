@@ -1,0 +1,194 @@
+"""The command line: ``mothlight serve module:Service``, ``openapi``, ``contract``, ``models``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+
+from . import __version__
+from .errors import DefinitionError
+from .settings import Settings
+
+
+class Refused(Exception):
+    """What was asked cannot be done; the message says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; its exit status."""
+    options = vars(_parser().parse_args(arguments))
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
+    )
+    for name in ("uvicorn", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        status: int = options.pop("run")(**options)
+        return status
+    except (DefinitionError, Refused) as error:
+        print(f"mothlight: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mothlight", description="PyTorch models behind Flutter apps."
+    )
+    parser.add_argument("--version", action="version", version=f"mothlight {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve services over HTTP")
+    serve.set_defaults(run=_serve)
+    _add_target(serve)
+    group = serve.add_argument_group("settings", "also MOTHLIGHT_… and mothlight.toml")
+    for name, field in Settings.model_fields.items():
+        flag = f"--{name.replace('_', '-')}"
+        shown = field.default if field.default not in ((), None) else "none"
+        text = f"{field.description} ({shown})".replace("%", "%%")
+        if field.annotation is bool:
+            group.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
+            )
+        else:
+            group.add_argument(
+                flag, default=argparse.SUPPRESS, metavar=name.split("_")[-1].upper(), help=text
+            )
+
+    openapi = commands.add_parser("openapi", help="print the OpenAPI document")
+    openapi.set_defaults(run=_openapi)
+    _add_target(openapi)
+    openapi.add_argument("--openapi-version", choices=("3.2", "3.1"), default="3.2", dest="version")
+
+    contract = commands.add_parser("contract", help="print the contract that clients are made from")
+    contract.set_defaults(run=_contract)
+    _add_target(contract)
+
+    models = commands.add_parser("models", help="weights of the demo's models")
+    actions = models.add_subparsers(required=True, metavar="ACTION")
+    get = actions.add_parser("get", help="download, verify and cache; rerun to resume")
+    get.set_defaults(run=_models_get)
+    get.add_argument("names", nargs="+", metavar="NAME")
+    actions.add_parser("list", help="what there is").set_defaults(run=_models_list)
+    return parser
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "target",
+        metavar="MODULE[:NAME]",
+        help="a @service class or an App; without a name, all services of the module",
+    )
+
+
+def _serve(target: str, **given: Any) -> int:
+    from .server import serve
+
+    return serve(find_app(target, given))
+
+
+def _openapi(target: str, version: str) -> int:
+    from .contracts import openapi
+
+    print(json.dumps(openapi.build(find_app(target, {}).services, version=version), indent=2))
+    return 0
+
+
+def _contract(target: str) -> int:
+    print(json.dumps(find_app(target, {}).contract, indent=2))
+    return 0
+
+
+def _models_get(names: list[str]) -> int:
+    from .weights import WeightsError, get
+
+    try:
+        for name in names:
+            print(get(name))
+    except WeightsError as error:
+        raise Refused(str(error)) from error
+    return 0
+
+
+def _models_list() -> int:
+    from .weights import list_models
+
+    for entry in list_models():
+        state = "cached" if entry.cached else f"{entry.archive_bytes / 1e6:.0f} MB to get"
+        print(f"{entry.name:20} {state:14} {entry.licence:12} {entry.about}")
+    return 0
+
+
+def find_app(target: str, options: dict[str, Any]) -> Any:
+    """The App of ``module:name``, ``path/to/file.py:name`` or ``module``; ``options`` are settings
+    that go before the App's own. Raises Refused with the mend."""
+    from .app import App
+
+    module_name, _, name = target.partition(":")
+    module = _import(module_name)
+    found: Any = module
+    for part in filter(None, name.split(".")):
+        if not hasattr(found, part):
+            there = [k for k, v in vars(found).items() if hasattr(v, "__mothlight__")]
+            hint = f"; its services are {', '.join(there)}" if there else ""
+            raise Refused(f"{module_name} has no {part!r}{hint}")
+        found = getattr(found, part)
+    try:
+        if isinstance(found, App):
+            return found.with_settings(**options)
+        if found is not module:
+            return App(found, **options)
+        services = [
+            value
+            for value in vars(module).values()
+            if isinstance(value, type)
+            and "__mothlight__" in vars(value)
+            and value.__module__ == module.__name__
+        ]
+        if not services:
+            raise Refused(
+                f"{module_name} defines no service\n"
+                "  mark a class with @service, or name what to serve:   mothlight serve module:Name"
+            )
+        return App(*services, **options)
+    except ValidationError as error:
+        lines = [
+            f"--{'.'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}"
+            for e in error.errors()
+        ]
+        raise Refused("\n  ".join(["these settings do not fit:", *lines])) from None
+
+
+def _import(name: str) -> ModuleType:
+    path = Path(name)
+    if path.suffix == ".py":
+        if not path.exists():
+            raise Refused(f"there is no file {name}")
+        sys.path.insert(0, str(path.resolve().parent))
+        name = path.stem
+    else:
+        sys.path.insert(0, "")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise Refused(
+                f"there is no module {name!r} here ({Path.cwd()})\n"
+                "  write   mothlight serve my_module:MyService   in the folder of my_module.py"
+            ) from None
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""The demo: the tutorial's three scenarios with real weights, and what a phone would ask for next.
+
+mothlight serve mothlight.demo.app --port 5000
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from mothlight import Audio, AudioLimits, Image, ImageLimits, batched, method, service
+
+
+class Review(BaseModel):
+    """A text that praises or complains."""
+
+    text: Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+class Verdict(BaseModel):
+    """``score`` from 0 (negative) to 1 (positive)."""
+
+    score: float
+
+
+@service(example=Review(text="a fine film"))
+class Sentiment:
+    """Whether a text praises or complains: a small CNN, trained on human ratings."""
+
+    def __init__(self) -> None:
+        from . import sentiment
+
+        self.model = sentiment.load()
+
+    @batched(max_size=64, http="POST /analyze")
+    def analyze(self, reviews: list[Review]) -> list[Verdict]:
+        """Scores a text."""
+        scores = self.model.score([review.text for review in reviews])
+        return [Verdict(score=score) for score in scores]
+
+
+class Photo(BaseModel):
+    """A photo, and how many guesses are wanted."""
+
+    file: Annotated[Image, ImageLimits(max_edge=1024)]
+    top_k: Annotated[int, Field(ge=1, le=20)] = 5
+
+
+class Guess(BaseModel):
+    """One of the 1000 classes of ImageNet."""
+
+    index: int
+    label: str
+    probability: float
+
+
+class Prediction(BaseModel):
+    """The likeliest class, and the runners-up."""
+
+    predicted_class: int
+    label: str
+    probability: float
+    guesses: list[Guess]
+
+
+@service
+class Photos:
+    """What is on a photo: EfficientNet-Lite0 on ImageNet's 1000 classes."""
+
+    def __init__(self) -> None:
+        from . import vision
+
+        self.model = vision.load()
+
+    # Not batched: on a CPU a batch of this network takes longer for each picture than one alone.
+    @method(http="POST /classify", example=lambda: Photo(file=Image.blank(224, 224)))
+    def classify(self, photo: Photo) -> Prediction:
+        """Names what is on a photo."""
+        [found] = self.model.classify([photo.file], photo.top_k)
+        guesses = [Guess(index=i, label=label, probability=p) for i, label, p in found]
+        best = guesses[0]
+        return Prediction(
+            predicted_class=best.index,
+            label=best.label,
+            probability=best.probability,
+            guesses=guesses,
+        )
+
+
+@service
+class Numbers:
+    """The tutorial's stream: a number every tenth of a second."""
+
+    @method(http="GET /stream_numbers")
+    async def stream_numbers(
+        self, count: Annotated[int, Field(ge=1, le=10_000)] = 10
+    ) -> AsyncIterator[int]:
+        """Counts to ``count``, ten numbers a second."""
+        for number in range(1, count + 1):
+            await asyncio.sleep(0.1)
+            yield number
+
+
+class Prompt(BaseModel):
+    """What the model is to answer, or with ``chat=False`` to continue."""
+
+    text: Annotated[str, Field(min_length=1, max_length=4_000)]
+    max_tokens: Annotated[int, Field(ge=1, le=512)] = 128
+    chat: bool = True
+
+
+class Token(BaseModel):
+    """The next piece of the answer."""
+
+    text: str
+
+
+@service
+class Writer:
+    """A small language model, SmolLM2-135M: it shows streaming, it knows little."""
+
+    def __init__(self) -> None:
+        from . import smollm
+
+        self.model = smollm.load()
+
+    @method(http="POST /write", example=Prompt(text="Hello", max_tokens=1))
+    def write(self, prompt: Prompt) -> Iterator[Token]:
+        """Writes an answer, token by token."""
+        for text in self.model.write(prompt.text, prompt.max_tokens, chat=prompt.chat):
+            yield Token(text=text)
+
+
+class Segment(BaseModel):
+    """Somebody speaks, from ``start`` to ``end`` seconds."""
+
+    start: float
+    end: float
+
+
+class Speech(BaseModel):
+    """Where in a recording somebody speaks."""
+
+    seconds: float
+    segments: list[Segment]
+
+
+@service
+class Voice:
+    """Voice activity: Silero VAD."""
+
+    def __init__(self) -> None:
+        from . import silero
+
+        self.model = silero.load()
+
+    @method(http="POST /speech", example=lambda: Audio.from_samples([0.0] * 16_000, 16_000))
+    def find(self, file: Annotated[Audio, AudioLimits(max_seconds=120)]) -> Speech:
+        """Finds where somebody speaks."""
+        spoken = self.model.speech_segments(file.samples(rate=16_000))
+        return Speech(
+            seconds=file.seconds,
+            segments=[Segment(start=start, end=end) for start, end in spoken],
+        )
