@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic_core import from_json, to_jsonable_python
+from pydantic_core import from_json
 
 from ..errors import Error
 from ..schema import (
@@ -169,7 +169,7 @@ def _body(method: Method[Any, Any, Any], types: Types) -> Schema:
     for name in content_types(method):
         if name == JSON:
             whole = schema(method.input.node)
-            if method.is_bare and (default := _default(method)) is not ...:
+            if (default := _default(method)) is not ...:
                 whole["default"] = default
             content[name] = {"schema": whole}
             if example is not None:
@@ -179,7 +179,8 @@ def _body(method: Method[Any, Any, Any], types: Types) -> Schema:
         else:
             media = method.media_fields[raw_field(method) or ""]
             content[name] = {"schema": binary(media)}
-    return {"required": not method.is_bare or _default(method) is ..., "content": content}
+    optional = method.is_bare and method.default is not inspect.Parameter.empty
+    return {"required": not optional, "content": content}
 
 
 def _form(method: Method[Any, Any, Any], types: Types) -> Schema:
@@ -230,9 +231,11 @@ def _mixed(node: Node, types: Types) -> bool:
 
 
 def _default(method: Method[Any, Any, Any]) -> Any:
-    if method.default is inspect.Parameter.empty:
+    """The default of a bare message as JSON; ``...`` where it has none, or is a file."""
+    if not method.is_bare or method.default is inspect.Parameter.empty:
         return ...
-    return to_jsonable_python(method.default, fallback=lambda _: None)
+    payload = method.input.encode(method.default)
+    return ... if payload.media else from_json(payload.json)
 
 
 def _example(method: Method[Any, Any, Any]) -> Any:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from mothlight import Audio, AudioLimits, Image, ImageLimits, batched, method, service
+from mothlight import Audio, AudioLimits, Code, Error, Image, ImageLimits, batched, method, service
 
 
 class Review(BaseModel):
@@ -118,6 +118,14 @@ class Token(BaseModel):
     text: str
 
 
+class PromptTooLong(Error):
+    "the prompt has {tokens} tokens, {limit} are allowed"
+
+    code = Code.INVALID_ARGUMENT
+    tokens: int
+    limit: int
+
+
 @service
 class Writer:
     """A small language model, SmolLM2-135M: it shows streaming, it knows little."""
@@ -125,11 +133,14 @@ class Writer:
     def __init__(self) -> None:
         from . import smollm
 
-        self.model = smollm.load()
+        self.model, self.limit = smollm.load(), smollm.MAX_PROMPT
 
-    @method(http="POST /write", example=Prompt(text="Hello", max_tokens=1))
+    @method(http="POST /write", raises=[PromptTooLong], example=Prompt(text="Hello", max_tokens=1))
     def write(self, prompt: Prompt) -> Iterator[Token]:
         """Writes an answer, token by token."""
+        tokens = self.model.count(prompt.text, chat=prompt.chat)
+        if tokens > self.limit:
+            raise PromptTooLong(tokens=tokens, limit=self.limit)
         for text in self.model.write(prompt.text, prompt.max_tokens, chat=prompt.chat):
             yield Token(text=text)
 

@@ -85,7 +85,7 @@ class LanguageModel:
             raise ValueError(f"temperature is {temperature}: it must be from 0 to 10")
         if len(prompt) > MAX_CHARACTERS:
             raise ValueError(f"the prompt has over {MAX_CHARACTERS} characters")
-        pending = self._chat(prompt) if chat else self._encode(prompt)
+        pending = self._read(prompt, chat)
         if not 1 <= len(pending) <= MAX_PROMPT:
             raise ValueError(f"the prompt has {len(pending)} tokens: 1 to {MAX_PROMPT} are allowed")
         generator = torch.Generator().manual_seed(seed) if temperature else None
@@ -97,6 +97,13 @@ class LanguageModel:
             generator=generator,
             decoder=codecs.getincrementaldecoder("utf-8")("replace"),
         )
+
+    def count(self, prompt: str, *, chat: bool = True) -> int:
+        """How many tokens a prompt has; `start` takes at most MAX_PROMPT."""
+        return len(self._read(prompt, chat))
+
+    def _read(self, prompt: str, chat: bool) -> list[int]:
+        return self._chat(prompt) if chat else self._encode(prompt)
 
     def step(self, states: Sequence[State]) -> list[str | None]:
         """Move each state on by a token; the text that it adds, or None where there is no more.

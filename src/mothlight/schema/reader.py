@@ -276,7 +276,7 @@ def _json(default: Any, required: bool) -> Any:
     if required or default is ...:
         return None if required else ...
     try:
-        return to_jsonable_python(default)
+        return to_jsonable_python(default, bytes_mode="base64", inf_nan_mode="strings")
     except ValueError:
         return ...
 
