@@ -30,16 +30,26 @@ Schema = dict[str, Any]
 PREFIX = "#/components/schemas/"
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 
+# The usual alphabet; ``bytes`` fields take the URL-safe one, too.
+_BASE64 = "^([A-Za-z0-9{0}]{{4}})*([A-Za-z0-9{0}]{{2}}==|[A-Za-z0-9{0}]{{3}}=)?$"
+
+# ISO 8601, as pydantic writes it: a sign, and days right after years ("-P1Y3DT4.5S"), both of which
+# the format "duration" (RFC 3339, A) forbids. A year is 365 days, a month 30.
+_DURATION = (
+    "^[-+]?P(?=[0-9T])([0-9]{1,6}Y)?([0-9]{1,5}M)?([0-9]{1,5}W)?([0-9]{1,7}D)?"
+    "(T(?=[0-9])([0-9]{1,6}H)?([0-9]{1,6}M)?([0-9]{1,7}([.][0-9]{1,6})?S)?)?$"
+)
+
 _SCALARS: dict[str, Schema] = {
     "str": {"type": "string"},
     "int": {"type": "integer"},
     "float": {"type": "number"},
     "bool": {"type": "boolean"},
-    "bytes": {"type": "string", "contentEncoding": "base64"},
+    "bytes": {"type": "string", "contentEncoding": "base64", "pattern": _BASE64.format("+/_-")},
     "datetime": {"type": "string", "format": "date-time"},
     "date": {"type": "string", "format": "date"},
     "time": {"type": "string", "format": "time"},
-    "duration": {"type": "string", "format": "duration"},
+    "duration": {"type": "string", "pattern": _DURATION},
     "uuid": {"type": "string", "format": "uuid"},
     "decimal": {"type": "string", "format": "decimal", "pattern": r"^-?\d+(\.\d+)?$"},
 }
@@ -74,6 +84,7 @@ def schema(node: Node) -> Schema:
             return {
                 "type": "string",
                 "contentEncoding": "base64",
+                "pattern": _BASE64.format("+/"),
                 "contentMediaType": ", ".join(media_types(node)),
                 "maxLength": _base64_length(node.limits.max_bytes),
                 "x-mothlight-limits": limits(node),
@@ -104,7 +115,7 @@ def binary(media: MediaType) -> Schema:
 
 def media_types(media: MediaType) -> list[str]:
     """The media types that a file field takes."""
-    formats = sorted(getattr(media.limits, "formats", ()))
+    formats: list[str] = sorted(getattr(media.limits, "formats", ()))
     return [MEDIA_TYPES.get(name, name) for name in formats] or [OCTETS]
 
 

@@ -47,9 +47,10 @@ def problem(error: type[Error], types: Types) -> Schema:
     reader = Reader()
     hints = resolve(error, error)
     properties: Schema = {
-        "type": {"const": error.__name__},
-        "code": {"const": error.code.value},
-        "status": {"const": error.status},
+        # Enums of one: generators merge them with Problem's members, which they cannot with const.
+        "type": {"type": "string", "enum": [error.__name__]},
+        "code": {"type": "string", "enum": [error.code.value]},
+        "status": {"type": "integer", "enum": [error.status]},
     }
     required = ["type"]
     for field in fields(error):  # type: ignore[arg-type]

@@ -54,7 +54,7 @@ SCALARS: dict[Any, Kind] = {
     uuid.UUID: "uuid",
     decimal.Decimal: "decimal",
 }
-LISTS = (list, tuple, set, frozenset, abc.Sequence, abc.Set, abc.Iterable, abc.Collection)
+LISTS = (list, tuple, set, frozenset, abc.Sequence, abc.Set)
 MAPS = (dict, abc.Mapping, abc.MutableMapping)
 RULES = (
     "min_length",
@@ -83,7 +83,7 @@ class Reader:
         while get_origin(hint) is Annotated:
             hint, *inner = get_args(hint)
             metadata = [*inner, *metadata]
-        if isinstance(hint, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
+        if hasattr(hint, "__value__"):  # type Score = float   (Python 3.12)
             return self.read(hint.__value__, where, metadata, at)
         origin, args = get_origin(hint), get_args(hint)
         rules = _rules(metadata)
@@ -98,6 +98,8 @@ class Reader:
             return Choice(tuple(to_jsonable_python(value) for value in args))
         if origin in (typing.Union, types.UnionType):
             return self._union(args, where, metadata, at)
+        if isinstance(hint, typing.NewType):
+            return self.read(hint.__supertype__, where, metadata, at)
         if hint in MAPS or origin in MAPS:
             return self._map(args, where, rules, at)
         if hint in LISTS or origin in LISTS:

@@ -37,7 +37,8 @@ Attached = tuple[bytes, str | None, str | None]
 """A file beside the JSON: its bytes, media type and name."""
 
 _URL_SAFE = str.maketrans("-_", "+/")
-_NOT_FINITE = re.compile(rb"nan|inf", re.IGNORECASE)
+# A float may be infinite or NaN only where one of these stands in the JSON ("1e400" is infinite).
+_NOT_FINITE = re.compile(rb"nan|inf|e\+?\d{3}|\d{200}", re.IGNORECASE)
 
 
 class Payload(NamedTuple):
@@ -84,6 +85,14 @@ class Shape(Generic[T]):
         ):
             raise InvalidRequest(errors=[{"path": odd[0], "message": odd[1]}])
         return value
+
+    def validate(self, value: Any) -> T:
+        """The message that a Python value is, or is made into (a dict of fields, a PIL image).
+        Raises InvalidRequest, and the errors of files."""
+        try:
+            return self.adapter.validate_python(value)
+        except ValidationError as error:
+            raise InvalidRequest(errors=_violations(error)) from None
 
     def encode(self, value: T) -> Payload:
         """The JSON and files of a message; ValueError names a value that does not fit the type."""
@@ -162,7 +171,9 @@ def _read_bytes(node: Node, raw: Any, types: Types, path: str) -> Any:
         case ListOf(item), list():
             return [_read_bytes(item, x, types, f"{path}[{i}]") for i, x in enumerate(raw)]
         case MapOf(of), dict():
-            return {k: _read_bytes(of, x, types, f"{path}.{k}") for k, x in raw.items()}
+            return {
+                k: _read_bytes(of, x, types, f"{path}.{k}" if path else k) for k, x in raw.items()
+            }
         case Ref(name), dict():
             named = types[name]
             if isinstance(named, Union):

@@ -177,6 +177,13 @@ def _limits(limits: Limits) -> dict[str, Json]:
     }
 
 
+def _attribute(union: Union, types: Types) -> str:
+    """The name in Python of a union's tag, which an alias may spell otherwise on the wire."""
+    message = types[next(iter(union.variants.values()))]
+    fields_ = message.fields if isinstance(message, Message) else ()
+    return next((f.name for f in fields_ if f.wire == union.tag), union.tag)
+
+
 def leaves(node: Node, value: Any, types: Types, path: str = "") -> Iterator[tuple[Any, Any, str]]:
     """(leaf node, value, path) of each scalar and file in a message."""
     match node:
@@ -194,7 +201,7 @@ def leaves(node: Node, value: Any, types: Types, path: str = "") -> Iterator[tup
         case Ref(name):
             named = types[name]
             if isinstance(named, Union):
-                tag = getattr(value, named.tag)
+                tag = getattr(value, _attribute(named, types))
                 named = types[named.variants[str(getattr(tag, "value", tag))]]
             if isinstance(named, Message):
                 for entry in named.fields:
