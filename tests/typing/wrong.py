@@ -1,0 +1,46 @@
+"""What both checkers must refuse. Every ignored line must be an error: mypy (warn_unused_ignores)
+and pyright (below) say so where one is not, and test_reveal.py looks without the ignores."""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from reveal import Prompt, Review, Sentiment, TextTooLong, Token, Verdict
+
+from mothlight import App, AsyncClient, Client
+
+review, prompt = Review(text="x"), Prompt("x")
+
+
+def synchronous(client: Client) -> None:
+    client.call(Sentiment.analyze, prompt)  # type: ignore
+    client.call(Sentiment.analyze, [review])  # type: ignore
+    client.call(Sentiment.one, "x")  # type: ignore
+    client.call(Sentiment.write, prompt)  # type: ignore
+    client.stream(Sentiment.write, review)  # type: ignore
+    client.stream(Sentiment.analyze, review)  # type: ignore
+    client.of(Sentiment).analyze(prompt)  # type: ignore
+    client.of(Sentiment).write(review)  # type: ignore
+    client.of(Sentiment).nothing(review)  # type: ignore
+    verdict: Token = client.call(Sentiment.analyze, review)  # type: ignore
+    client.call(Sentiment.one, review).label  # type: ignore  # noqa: B018
+    client.with_options(timeout="soon")  # type: ignore
+    client.with_options(patience=1)  # type: ignore
+    print(verdict)
+
+
+async def asynchronous(client: AsyncClient, app: App) -> None:
+    await client.call(Sentiment.analyze, prompt)  # type: ignore
+    client.stream(Sentiment.analyze, review)  # type: ignore
+    verdict: Verdict = client.call(Sentiment.one, review)  # type: ignore
+    await app.call(Sentiment.analyze, prompt)  # type: ignore
+    app.stream(Sentiment.write, review)  # type: ignore
+    print(verdict)
+
+
+def alone() -> None:
+    Sentiment().analyze(review)  # type: ignore
+    Sentiment().one([review])  # type: ignore
+    TextTooLong(length="long")  # type: ignore
+    TextTooLong()  # type: ignore
+    TextTooLong(1)  # type: ignore
