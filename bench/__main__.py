@@ -40,7 +40,12 @@ def main() -> None:
 
     print(report.table(rows))
     figures = [
-        {"case": row.case.name, "work": row.work.title, "unit": row.work.unit.strip(), **row.figures}
+        {
+            "case": row.case.name,
+            "work": row.work.title,
+            "unit": row.work.unit.strip(),
+            **row.figures,
+        }
         for row in rows
     ]
     (HERE / "results.json").write_text(json.dumps({**facts, "figures": figures}, indent=1) + "\n")

@@ -8,6 +8,7 @@ fastapi_app = FastAPI(lifespan=app.lifespan); fastapi_app.mount("/ml", app)
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from secrets import token_hex
@@ -17,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from .backend import Backend, LocalBackend, Pool, Request
 from .contracts import build
-from .errors import DefinitionError
+from .errors import DefinitionError, Unavailable
 from .protocols import http
 from .protocols.pages import Pages
 from .protocols.rest import Rest
@@ -27,6 +28,8 @@ from .settings import Settings
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
+
+log = logging.getLogger("mothlight")
 
 EXPOSED = ("Call-Id", "Server-Timing", "Retry-After", "Location", "ETag")
 
@@ -66,7 +69,7 @@ class App:
                 expose_headers=list(EXPOSED),
                 max_age=86_400,
             )
-        self._started = 0
+        self._started, self._was_started = 0, False
 
     def with_settings(self, **options: Any) -> App:
         """The same services deployed otherwise: these settings go before the App's own."""
@@ -93,6 +96,7 @@ class App:
         if self._started == 0:
             await self.backend.start()
         self._started += 1
+        self._was_started = True
 
     async def stop(self) -> None:
         """Lets accepted calls end for ``grace`` seconds, then ends the workers."""
@@ -149,6 +153,12 @@ class App:
     def _request(
         self, method: Method[Any, Any, Any], message: Any, timeout: float | None
     ) -> Request:
+        if getattr(method, "service", None) not in self.services:
+            raise DefinitionError(
+                f"{method.qualname} is not served by this App",
+                f"write   App({', '.join(s.name for s in self.services)}, "
+                f"{method.qualname.split('.')[0]})",
+            )
         if method.parameter:
             if message is None and method.is_bare and method.default is not _EMPTY:
                 message = method.default
@@ -169,9 +179,15 @@ class App:
             await send({"type": "websocket.close", "code": 1000, "reason": "not a WebSocket path"})
 
     async def _serve(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        path, root = scope["path"], scope.get("root_path", "")
+        if root and path.startswith(f"{root}/"):  # a proxy may have cut its prefix off already
+            path = path[len(root) :]
         if path in self._rest.routes:
-            await self._rest.serve(scope, receive, send, path)
+            if self._was_started or self._given:
+                await self._rest.serve(scope, receive, send, path)
+            else:
+                log.error("%s was called before start(): %s", path, _UNSTARTED)
+                await http.respond_problem(send, Unavailable(reason="the server has not started"))
         else:
             await self._pages(scope, receive, send)
 
@@ -189,6 +205,7 @@ class App:
 
 
 _EMPTY = Method.default
+_UNSTARTED = "a mounted app needs its host's lifespan:   FastAPI(lifespan=app.lifespan)"
 
 
 def _check_routes(services: list[Service]) -> None:

@@ -149,6 +149,8 @@ class Error(Exception):
 
     code: ClassVar[Code] = Code.UNKNOWN
     status: ClassVar[int] = 500
+    call_id = ""
+    """The id of the call that it ended, as the server's log has it; a client sets it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -164,11 +166,19 @@ class Error(Exception):
                 "give the field another name",
                 at=cls,
             )
-        used = {name for _, name, _, _ in string.Formatter().parse(template or "") if name}
+        try:
+            parsed = [name for _, name, _, _ in string.Formatter().parse(template or "")]
+        except ValueError as error:
+            raise DefinitionError(
+                f"the message of {cls.__name__} has a brace too many or too few: {error}",
+                "write a brace that is meant as one twice:   {{ }}",
+                at=cls,
+            ) from None
+        used = {name for name in parsed if name is not None}
         if unknown := {name.split(".")[0].split("[")[0] for name in used} - names:
             raise DefinitionError(
                 f"the message of {cls.__name__} uses {{{min(unknown)}}}, which is not a field",
-                f"add the field:   {min(unknown)}: str",
+                f"add the field:   {min(unknown) or 'name'}: str",
                 at=cls,
             )
 
@@ -181,8 +191,13 @@ class Error(Exception):
     @property
     def detail(self) -> str:
         """The message: the class's docstring, filled in."""
-        template = type(self).__doc__ or type(self).__name__
-        return template.strip().format(**self.fields())
+        if type(self) is Error:
+            return str(self.args[0]) if self.args else "the call failed"
+        template = (type(self).__doc__ or type(self).__name__).strip()
+        try:
+            return template.format(**self.fields())
+        except Exception:  # {celsius:.1f} of a text: a report of a failure must not fail itself
+            return template
 
     def __str__(self) -> str:
         return self.detail
@@ -196,14 +211,21 @@ class Error(Exception):
 
     def problem(self) -> dict[str, Any]:
         """The problem document (RFC 9457) as a JSON-able dict."""
-        from pydantic_core import to_jsonable_python
+        from pydantic_core import from_json, to_json
 
+        fields: dict[str, Any] = self.fields()
+        try:
+            fields = from_json(
+                to_json(fields, fallback=str, inf_nan_mode="strings", bytes_mode="base64")
+            )
+        except ValueError:  # half a surrogate pair has no form in JSON
+            fields = {name: ascii(value) for name, value in fields.items()}
         return {
             "type": type(self).__name__,
             "code": self.code.value,
             "status": self.status,
-            "detail": self.detail,
-            **to_jsonable_python(self.fields(), fallback=str, inf_nan_mode="strings"),
+            "detail": self.detail.encode("utf-8", "backslashreplace").decode(),
+            **fields,
         }
 
     @staticmethod
@@ -238,6 +260,10 @@ class RemoteError(Error):
     """An error whose class this side does not know; ``document`` is the problem as it came."""
 
     document: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if (code := str(self.document.get("code"))) in Code.__members__.values():
+            self.__dict__.update(code=Code(code), status=Code(code).http)
 
     @property
     def detail(self) -> str:

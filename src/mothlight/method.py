@@ -102,6 +102,12 @@ class Method(Generic[I, O, F]):
     ) -> None:
         self.func, self.name, self.doc = func, func.__name__, inspect.getdoc(func) or ""
         self.batching, self.http, self.example = batching, http, example
+        if isinstance(raises, type):
+            raise DefinitionError(
+                f"{func.__qualname__} has raises={raises.__name__}",
+                f"write a list:   raises=[{raises.__name__}]",
+                at=func,
+            )
         self.raises = tuple(raises)
         self.is_async = inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)
 
@@ -166,8 +172,8 @@ class Method(Generic[I, O, F]):
             taken, returned = self._unwrap_batch(who, taken, returned)
             streams_in = streams_out = False
         else:
-            taken, streams_in = _item(taken)
-            returned, streams_out = _item(returned)
+            taken, streams_in = self._item(who, taken)
+            returned, streams_out = self._item(who, returned)
             self._check_streams(who, streams_out)
             if not streams_in and get_origin(taken) in _LISTS:
                 raise DefinitionError(
@@ -193,6 +199,31 @@ class Method(Generic[I, O, F]):
         result = reader.read(returned, f"{who}'s result", (), func)
         self.input = Shape(taken, message, reader.types)
         self.output = Shape(returned, result, reader.types)
+        self._check_default(who)
+
+    def _check_default(self, who: str) -> None:
+        if self.default is inspect.Parameter.empty:
+            return
+        try:
+            self.input.decode(self.input.encode(self.default))
+        except (ValueError, Error) as error:
+            raise DefinitionError(
+                f"{who} has {self.parameter}={self.default!r}, which is not of its type: {error}",
+                f"write another default, or another type:   {self.parameter}: str | None = None",
+                at=self.func,
+            ) from None
+
+    def _item(self, who: str, hint: Any) -> tuple[Any, bool]:
+        """(item type, True) of an iterator's hint; (the hint, False) of any other."""
+        if (get_origin(hint) or hint) not in _STREAMS:
+            return hint, False
+        if not get_args(hint):
+            raise DefinitionError(
+                f"{who} has a stream that does not say of what",
+                "write the type of its items:   Iterator[Token]",
+                at=self.func,
+            )
+        return get_args(hint)[0], True
 
     def _unwrap_batch(self, who: str, taken: Any, returned: Any) -> tuple[Any, Any]:
         assert self.batching
@@ -203,7 +234,7 @@ class Method(Generic[I, O, F]):
                 f"max_size is 1 to {_MAX_BATCH} calls, max_wait a number of seconds from 0",
                 at=self.func,
             )
-        if get_origin(taken) not in _LISTS or get_origin(returned) not in _LISTS:
+        if not (_is_list(taken) and _is_list(returned)):
             raise DefinitionError(
                 f"{who} is @batched and must take a list and return a list",
                 f"write   def {self.name}(self, reviews: list[Review]) -> list[Verdict]:"
@@ -241,12 +272,12 @@ class Method(Generic[I, O, F]):
                     "   (what varies goes into the message)",
                     at=self.func,
                 )
-            if path.startswith(PAGES):
-                raise DefinitionError(
-                    f"{self.qualname} takes {path}, which is one of the server's own pages",
-                    f"choose another path than {', '.join(PAGES)}",
-                    at=self.func,
-                )
+        if any(path == page or path.startswith(f"{page}/") for page in PAGES):
+            raise DefinitionError(
+                f"{self.qualname} takes {path}, which is one of the server's own pages",
+                f'choose another path than {", ".join(PAGES)}:   http="POST /..."',
+                at=self.func,
+            )
         self.verb, self.path = verb, path
         if verb in ("GET", "DELETE") and (odd := _not_in_query(self)):
             raise DefinitionError(
@@ -338,11 +369,8 @@ _PLAIN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEY
 # Reading signatures
 
 
-def _item(hint: Any) -> tuple[Any, bool]:
-    """(item type, True) of an iterator's hint; (the hint, False) of any other."""
-    if get_origin(hint) in _STREAMS:
-        return get_args(hint)[0], True
-    return hint, False
+def _is_list(hint: Any) -> bool:
+    return get_origin(hint) in _LISTS and bool(get_args(hint))
 
 
 def _without_errors(hint: Any) -> tuple[Any, list[type[Error]]]:

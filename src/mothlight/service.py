@@ -50,12 +50,22 @@ class Service:
         self.types: Types
         self.methods: dict[str, Method[Any, Any, Any]] = {}
         reader = Reader()
-        marks = {
-            key: value
-            for base in reversed(cls.__mro__)
-            for key, value in vars(base).items()
-            if isinstance(value, Method)
-        }
+        if not name.isidentifier():
+            raise DefinitionError(
+                f"{cls.__name__} is called {name!r}, which cannot stand in a path or in Dart",
+                f'write a name of letters and digits:   @service(name="{cls.__name__}")',
+                at=cls,
+            )
+        found = {key: value for base in reversed(cls.__mro__) for key, value in vars(base).items()}
+        marks = {key: value for key, value in found.items() if isinstance(value, Method)}
+        for base in cls.__mro__:
+            for key, value in vars(base).items():
+                if isinstance(value, Method) and key not in marks and found[key] is not None:
+                    raise DefinitionError(
+                        f"{cls.__name__}.{key} replaces a served method and is not marked",
+                        f"mark it too, or take it off the wire:   {key} = None",
+                        at=found[key],
+                    )
         if not marks:
             raise DefinitionError(
                 f"{cls.__name__} has no method to serve",

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     max_connections: PositiveInt = Field(4096, description="open connections")
     head_timeout: PositiveFloat = Field(15.0, description="seconds for a request's head to arrive")
     body_timeout: PositiveFloat = Field(60.0, description="seconds for a request's body to arrive")
+    send_timeout: PositiveFloat = Field(
+        60.0, description="seconds a client may read nothing of what is sent to it"
+    )
     keep_alive: PositiveFloat = Field(
         75.0, description="seconds an idle connection is kept; dart:io keeps it 15 s"
     )

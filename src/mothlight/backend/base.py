@@ -53,18 +53,22 @@ class Backend(Protocol):
 
     async def unary(self, request: Request) -> Reply:
         """The answer of one call. Raises Error; cancelling the task cancels the call."""
+        ...
 
     def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:
         """The items of a server stream, each time as many as have come. Raises Error; closing the
         iterator cancels the call."""
+        ...
 
     @property
     def is_ready(self) -> bool:
         """Whether every service has a runner that takes calls."""
+        ...
 
     @property
     def queued(self) -> int:
         """How many calls wait."""
+        ...
 
 
 async def by_deadline(deadline: float | None, work: Awaitable[T]) -> T:

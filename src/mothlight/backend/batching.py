@@ -1,7 +1,7 @@
 """The queue before the models: free runners pull what waits; nobody is kept waiting for company.
 
 submit ─> one deque per method ─ dispatch ─> the idlest runner takes up to max_size of the
-method whose first call has waited longest
+method whose first call has waited longest, among those that some runner has room for
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ CONCURRENCY = 128
 class Ticket:
     """A call in the queue or in a batch."""
 
-    __slots__ = ("future", "queued", "request", "since", "timer")
+    __slots__ = ("future", "queued", "request", "since", "taken", "timer")
 
     def __init__(self, request: Request, loop: asyncio.AbstractEventLoop) -> None:
         self.request = request
         self.since = loop.time()
         self.queued = 0.0
         self.future: asyncio.Future[Reply] = loop.create_future()
+        self.taken = False
         self.timer: asyncio.TimerHandle | None = None
         if request.deadline is not None:
             self.timer = loop.call_at(request.deadline, self.fail, DeadlineExceeded())
@@ -57,6 +58,7 @@ class Runner(Protocol):
 
     def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
         """How gladly it would take a batch of this method now: 0 not at all, more when idler."""
+        ...
 
     def run(self, method: Method[Any, Any, Any], tickets: Sequence[Ticket]) -> None:
         """Starts a batch; every ticket is answered or failed in time."""
@@ -70,6 +72,7 @@ class Scheduler:
         self.waiting = 0
         self._queues: dict[Method[Any, Any, Any], deque[Ticket]] = {}
         self._waker: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0
 
     async def unary(self, request: Request) -> Reply:
         if self.waiting >= self.max_queue:
@@ -80,52 +83,60 @@ class Scheduler:
             queue = self._queues[request.method] = deque()
         queue.append(ticket)
         self.waiting += 1
-        self.dispatch()
+        # Who waits already found no room; one more changes that only when it fills a batch.
+        if len(queue) == 1 or len(queue) == _size(request.method):
+            self.dispatch()
         try:
             return await ticket.future
         finally:
             ticket.release()
+            if not ticket.taken:  # cancelled, or past its deadline: its place is free at once
+                queue.remove(ticket)
+                self.waiting -= 1
 
     def dispatch(self) -> None:
         """Gives work to whoever is free; called when a call comes and when a runner is free."""
-        while self.waiting:
-            head = self._oldest()
-            if head is None:
-                return
-            method = head.request.method
+        while self.waiting and self._dispatch_one():
+            pass
+
+    def _dispatch_one(self) -> bool:
+        waiting = [(queue[0].since, method) for method, queue in self._queues.items() if queue]
+        if len(waiting) > 1:
+            waiting.sort(key=_since)
+        blocked: set[bool] = set()
+        # A method that waits for company holds no other up, nor does a full runner of synchronous
+        # methods hold up the asynchronous ones; but a younger call overtakes no older of its kind.
+        for _, method in waiting:
+            if method.is_async in blocked:
+                continue
             queue = self._queues[method]
             if (pause := self._pause(method, queue)) > 0:
                 self._wake_in(pause)
-                return
+                continue
             runner, room = None, 0
             for candidate in self.runners():
                 if (free := candidate.room(method, len(queue))) > room:
                     runner, room = candidate, free
-            if runner is None:
-                return
-            runner.run(method, self._take(queue, method))
-
-    def _oldest(self) -> Ticket | None:
-        oldest: Ticket | None = None
-        for queue in self._queues.values():
-            while queue and queue[0].future.done():  # cancelled, or past its deadline
-                queue.popleft()
-                self.waiting -= 1
-            if queue and (oldest is None or queue[0].since < oldest.since):
-                oldest = queue[0]
-        return oldest
+            if runner:
+                if taken := self._take(queue, method):
+                    runner.run(method, taken)
+                return True
+            blocked.add(method.is_async)
+        return False
 
     def _take(self, queue: deque[Ticket], method: Method[Any, Any, Any]) -> list[Ticket]:
-        size = method.batching.max_size if method.batching else 1
+        size = _size(method)
         taken: list[Ticket] = []
         now = asyncio.get_running_loop().time()
         while queue and len(taken) < size:
             ticket = queue.popleft()
+            ticket.taken = True
             self.waiting -= 1
             if not ticket.future.done():
                 ticket.queued = now - ticket.since
                 taken.append(ticket)
-        metrics.batch_size(method.qualname, len(taken))
+        if taken:
+            metrics.batch_size(method.qualname, len(taken))
         return taken
 
     def _pause(self, method: Method[Any, Any, Any], queue: deque[Ticket]) -> float:
@@ -135,13 +146,32 @@ class Scheduler:
         return batching.max_wait - (asyncio.get_running_loop().time() - queue[0].since)
 
     def _wake_in(self, seconds: float) -> None:
-        if self._waker:
+        loop = asyncio.get_running_loop()
+        when = loop.time() + seconds
+        if self._waker is not None and self._wakes_at <= when:
+            return
+        if self._waker is not None:
             self._waker.cancel()
-        self._waker = asyncio.get_running_loop().call_later(seconds, self.dispatch)
+        self._wakes_at = when
+        self._waker = loop.call_at(when, self._wake)
+
+    def _wake(self) -> None:
+        self._waker = None
+        self.dispatch()
 
     def fail_all(self, error: Exception) -> None:
         """Ends every waiting call with ``error``."""
         for queue in self._queues.values():
             while queue:
-                queue.popleft().fail(error)
+                ticket = queue.popleft()
+                ticket.taken = True
+                ticket.fail(error)
         self.waiting = 0
+
+
+def _size(method: Method[Any, Any, Any]) -> int:
+    return method.batching.max_size if method.batching else 1
+
+
+def _since(entry: tuple[float, Method[Any, Any, Any]]) -> float:
+    return entry[0]

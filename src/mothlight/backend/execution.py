@@ -22,7 +22,7 @@ log = logging.getLogger("mothlight")
 Result = Payload | dict[str, Any]
 """What became of one call: its encoded answer, or its problem document."""
 
-_MISSING = object()
+_NO_ITEM = object()
 
 
 class Prepared:
@@ -98,6 +98,10 @@ class Instance:
                     outcomes.append(encode(method, await call(method, self.object, message), id))
         except Error as error:
             outcomes = [_declared(method, error)] * len(batch.messages)
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            outcomes = [failure(method, batch.ids)] * len(batch.messages)
         except Exception:
             outcomes = [failure(method, batch.ids)] * len(batch.messages)
         return _merge(batch, outcomes)
@@ -112,8 +116,7 @@ class Instance:
                 for item in iterator:
                     yield method.output.encode(item)
             finally:
-                if close := getattr(iterator, "close", None):
-                    close()
+                _close(iterator)
 
     async def stream_async(
         self, method: Method[Any, Any, Any], payload: Payload, id: str
@@ -125,8 +128,7 @@ class Instance:
                 async for item in iterator:
                     yield method.output.encode(item)
             finally:
-                if close := getattr(iterator, "aclose", None):
-                    await close()
+                await _aclose(iterator)
 
     def try_examples(self) -> None:
         """Calls every method that has an example once (of a stream, up to its first item), so that
@@ -138,7 +140,8 @@ class Instance:
                 result = self._first(method, message)
                 if isinstance(result, Error):
                     raise result
-                method.output.encode(result)
+                if result is not _NO_ITEM:
+                    method.output.encode(result)
 
     def _first(self, method: Method[Any, Any, Any], message: Any) -> Any:
         if not method.batching:
@@ -148,8 +151,10 @@ class Instance:
         if method.cardinality.streams_out:
             if method.is_async:
                 return asyncio.run(_first_of(result))
-            with contextlib.closing(result):
-                return next(result)
+            try:
+                return next(iter(result), _NO_ITEM)
+            finally:
+                _close(result)
         if method.is_async:
             result = asyncio.run(result)
         if method.batching:
@@ -159,8 +164,29 @@ class Instance:
 
 
 async def _first_of(stream: Any) -> Any:
-    async with contextlib.aclosing(stream):
-        return await anext(stream)
+    try:
+        return await anext(aiter(stream), _NO_ITEM)
+    finally:
+        await _aclose(stream)
+
+
+def _close(iterator: Any) -> None:
+    if close := getattr(iterator, "close", None):  # a generator has it, an iterator need not
+        close()
+
+
+async def _aclose(iterator: Any) -> None:
+    if close := getattr(iterator, "aclose", None):
+        await close()
+
+
+def is_cancelled() -> bool:
+    """Whether it was this task that was cancelled, or only something that a method awaited."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # a thread without an event loop
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def decode(method: Method[Any, Any, Any], payload: Payload) -> Any:
@@ -231,6 +257,11 @@ def _as_error(method: Method[Any, Any, Any], id: str) -> Iterator[None]:
     except Error as error:
         _declared(method, error)
         raise
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise
+        failure(method, [id])
+        raise Internal() from None
     except Exception:
         failure(method, [id])
         raise Internal() from None

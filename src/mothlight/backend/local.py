@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..errors import Error, Unavailable
+from ..errors import Error, Overloaded, Unavailable
 from ..schema import Payload
 from ..service import Method, Service
 from .base import Reply, Request, StartupError, by_deadline
 from .batching import CONCURRENCY, Scheduler, Ticket
-from .execution import Instance, Prepared
+from .execution import Instance, Prepared, failure
 
 
 class LocalBackend:
@@ -65,15 +66,23 @@ class ThreadRunner:
         self.service = service
         self.instance: Instance | None = None
         self.scheduler = Scheduler(lambda: (self,), max_queue)
-        self._model = ThreadPoolExecutor(1, f"mothlight-{service.name}")
-        self._streams = ThreadPoolExecutor(CONCURRENCY, f"mothlight-{service.name}-streams")
+        self._model: ThreadPoolExecutor  # both live from start to stop
+        self._streams: ThreadPoolExecutor
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy = 0
+        self._open = 0  # streams
 
     async def start(self) -> None:
+        name = f"mothlight-{self.service.name}"
+        self._model = ThreadPoolExecutor(1, name)
+        self._streams = ThreadPoolExecutor(CONCURRENCY, f"{name}-streams")
         if self.instance is None:
             loop = asyncio.get_running_loop()
-            self.instance = await loop.run_in_executor(self._model, self._construct)
+            try:
+                self.instance = await loop.run_in_executor(self._model, self._construct)
+            except BaseException:
+                self._model.shutdown(wait=False)
+                raise
 
     def _construct(self) -> Instance:
         try:
@@ -84,9 +93,13 @@ class ThreadRunner:
         return instance
 
     async def stop(self, grace: float) -> None:
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace
+        while (self._tasks or self._open or self.scheduler.waiting) and loop.time() < end:
+            await asyncio.sleep(0.01)
         self.scheduler.fail_all(Unavailable(reason="the server is stopping"))
+        self._model.shutdown(wait=False)
+        self._streams.shutdown(wait=False)
 
     def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
         if self.instance is None:
@@ -109,9 +122,14 @@ class ThreadRunner:
             results = await self.instance.run_async(batch)
         else:
             instance = self.instance
-            results = await asyncio.get_running_loop().run_in_executor(
-                self._model, lambda: instance.run(Prepared(method, payloads, calls))
-            )
+            try:
+                results = await asyncio.get_running_loop().run_in_executor(
+                    self._model, lambda: instance.run(Prepared(method, payloads, calls))
+                )
+            except asyncio.CancelledError:
+                raise
+            except BaseException:  # a model's sys.exit(): here it fails its own calls only
+                results = [failure(method, calls)] * len(tickets)
             self._busy -= 1
         seconds = time.perf_counter() - start
         for ticket, result in zip(tickets, results, strict=True):
@@ -128,17 +146,33 @@ class ThreadRunner:
             items = self.instance.stream_async(method, payload, id)
         else:
             items = self._in_thread(self.instance.stream(method, payload, id))
-        async with contextlib.aclosing(items):
-            while item := await by_deadline(request.deadline, anext(items, None)):
-                yield (item,)
+        if self._open >= CONCURRENCY:
+            raise Overloaded(retry_after=1.0)
+        self._open += 1
+        try:
+            async with contextlib.aclosing(items):
+                while item := await by_deadline(request.deadline, anext(items, None)):
+                    yield (item,)
+        finally:
+            self._open -= 1
 
     async def _in_thread(
         self, iterator: Generator[Payload, None, None]
     ) -> AsyncGenerator[Payload, None]:
         loop = asyncio.get_running_loop()
+        stepping = threading.Lock()  # a generator cannot be closed while it takes a step
+
+        def step() -> Payload | None:
+            with stepping:
+                return next(iterator, None)
+
+        def close() -> None:
+            with stepping:
+                iterator.close()
+
         try:
-            while item := await loop.run_in_executor(self._streams, next, iterator, None):
+            while item := await loop.run_in_executor(self._streams, step):
                 yield item
         finally:
-            # close() waits for the step that runs now: a generator can be asked no sooner
-            await asyncio.shield(loop.run_in_executor(self._streams, iterator.close))
+            with contextlib.suppress(RuntimeError):  # stopped: the collector closes it
+                self._streams.submit(close)  # not waited for: a step may take as long as it likes

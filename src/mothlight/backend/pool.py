@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 
 from .. import metrics
 from ..errors import Overloaded, Unavailable
@@ -18,7 +19,7 @@ from .process import Process
 log = logging.getLogger("mothlight")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 10.0
-"""Seconds before a dead worker is replaced; doubled while its successors die young."""
+"""Seconds before a dead worker is replaced; doubled while its successors cannot be started."""
 
 
 class Pool:
@@ -49,8 +50,8 @@ class Pool:
     async def stop(self, grace: float) -> None:
         await asyncio.gather(*(crew.stop(grace) for crew in self._crews.values()))
 
-    async def unary(self, request: Request) -> Reply:
-        return await self._crews[request.method.service].unary(request)
+    def unary(self, request: Request) -> Coroutine[Any, Any, Reply]:
+        return self._crews[request.method.service].unary(request)
 
     def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:
         return self._crews[request.method.service].stream(request)
@@ -85,6 +86,7 @@ class Crew:
         return sum(process.ready for process in self._processes) if not self._stopping else 0
 
     async def start(self) -> None:
+        self._stopping = False
         await asyncio.gather(*(self._hire() for _ in range(self.size)))
 
     async def _hire(self) -> None:
@@ -107,6 +109,8 @@ class Crew:
         self._processes.remove(dead)
         metrics.workers(self.service.name, self.ready)
         metrics.worker_restarted(self.service.name)
+        if self._stopping:
+            return
         log.error("a worker of %s died; another is started", self.service.name)
         task = asyncio.get_running_loop().create_task(self._rehire())
         self._restarts.add(task)
@@ -117,16 +121,16 @@ class Crew:
             await asyncio.sleep(self._pause)
             try:
                 await self._hire()
-            except StartupError as error:
+            except (StartupError, OSError) as error:
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE)
                 log.error("%s\nnext try in %g s", error, self._pause)
             else:
                 self._pause = _FIRST_PAUSE
                 return
 
-    async def unary(self, request: Request) -> Reply:
+    def unary(self, request: Request) -> Coroutine[Any, Any, Reply]:
         self._refuse_when_stopping()
-        return await self.scheduler.unary(request)
+        return self.scheduler.unary(request)
 
     async def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:
         self._refuse_when_stopping()
@@ -151,9 +155,10 @@ class Crew:
         self._stopping = True
         for task in self._restarts:
             task.cancel()
+        await asyncio.gather(*self._restarts, return_exceptions=True)
         loop = asyncio.get_running_loop()
         end = loop.time() + grace
-        while self._is_busy() and loop.time() < end:
+        while self._processes and self._is_busy() and loop.time() < end:
             await asyncio.sleep(0.01)
         self.scheduler.fail_all(Unavailable(reason="the server is stopping"))
         await asyncio.gather(*(process.stop() for process in self._processes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import subprocess
@@ -36,8 +35,8 @@ class Process(asyncio.Protocol):
         self.stopping = False
         self.started: asyncio.Future[None]
         self.closed: asyncio.Future[None]
-        self._transport: asyncio.Transport
-        self._popen: subprocess.Popen[bytes]
+        self._transport: asyncio.Transport | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
         self._splitter = wire.Splitter()
         self._ids = 0
         self._batches: dict[int, Sequence[Ticket]] = {}
@@ -49,18 +48,18 @@ class Process(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.started, self.closed = loop.create_future(), loop.create_future()
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-m", "mothlight.backend.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env=_environment(self.threads),
-            )
-        ours.setblocking(False)
-        self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
-        main = getattr(sys.modules["__main__"], "__file__", None)
-        self._send(wire.Setup(self.service.address, sys.path, main))
         try:
+            with theirs:
+                self._popen = subprocess.Popen(
+                    [sys.executable, "-m", "mothlight.backend.worker", str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    env=_environment(self.threads),
+                )
+            ours.setblocking(False)
             async with asyncio.timeout(timeout):
+                self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
+                main = getattr(sys.modules["__main__"], "__file__", None)
+                self._send(wire.Setup(self.service.address, sys.path, main))
                 await self.started
         except TimeoutError:
             self.kill()
@@ -70,6 +69,8 @@ class Process(asyncio.Protocol):
             ) from None
         except BaseException:
             self.kill()
+            if self._transport is None:
+                ours.close()
             raise
 
     # The socket
@@ -79,9 +80,9 @@ class Process(asyncio.Protocol):
             match wire.decode_to_front(body):
                 case wire.Results(id, results, seconds):
                     self._answer(id, results, seconds)
-                case wire.Item(id, payload):
+                case wire.Items(id, payloads):
                     if feed := self._streams.get(id):
-                        feed.put(payload)
+                        feed.put(payloads)
                 case wire.End(id, problem):
                     if feed := self._streams.pop(id, None):
                         feed.end(problem)
@@ -92,9 +93,9 @@ class Process(asyncio.Protocol):
                 case wire.Failed(traceback):
                     self._fail_start(f"{self.service.name} could not be started\n{traceback}")
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         was_ready, self.ready = self.ready, False
-        reason = f"the worker process died{self._cause()}"
+        reason = "the server is stopping" if self.stopping else f"the worker died{self._cause()}"
         self._fail_start(f"{self.service.name} could not be started: {reason}")
         for batch in self._batches.values():
             for ticket in batch:
@@ -110,17 +111,21 @@ class Process(asyncio.Protocol):
             self.died()
 
     def _cause(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        assert self._popen
+        try:
             status = self._popen.wait(0.1)
-            return f" of signal {-status}" if status < 0 else f" with exit status {status}"
-        return ""
+        except subprocess.TimeoutExpired:  # it closed its socket and lives on: of no more use
+            self._popen.kill()
+            self._popen.wait()
+            return ""
+        return f" of signal {-status}" if status < 0 else f" with exit status {status}"
 
     def _fail_start(self, message: str) -> None:
         if not self.started.done():
             self.started.set_exception(StartupError(message))
 
     def _send(self, frame: wire.ToWorker) -> None:
-        if not self._transport.is_closing():
+        if self._transport and not self._transport.is_closing():
             self._transport.write(wire.pack(frame))
 
     # Work
@@ -190,7 +195,10 @@ class Process(asyncio.Protocol):
     async def stop(self) -> None:
         """Closes the socket, upon which the worker exits; kills it where it does not."""
         self.stopping = True
-        self._transport.close()
+        if self._transport is None or self._popen is None:  # it is still being started
+            self.kill()
+            return
+        self._transport.abort()  # close() would wait for a worker that reads no more
         await self.closed
         for _ in range(100):
             if self._popen.poll() is not None:
@@ -201,9 +209,11 @@ class Process(asyncio.Protocol):
     def kill(self) -> None:
         """Ends the process at once."""
         self.stopping = True
-        self._popen.kill()
-        self._popen.wait()
-        self._transport.close()
+        if self._popen:
+            self._popen.kill()
+            self._popen.wait()
+        if self._transport:
+            self._transport.abort()
 
 
 class Feed:
@@ -216,10 +226,11 @@ class Feed:
         self._items: list[Payload] = []
         self._error: Error | None = None
         self._ended = False
+        self._taken = 0  # since the last grant
         self._changed = asyncio.Event()
 
-    def put(self, payload: Payload) -> None:
-        self._items.append(Payload(*payload))
+    def put(self, payloads: Sequence[Payload]) -> None:
+        self._items += payloads
         self._changed.set()
 
     def end(self, problem: dict[str, Any] | None) -> None:
@@ -244,7 +255,10 @@ class Feed:
             self._changed.clear()
             await self._changed.wait()
         items, self._items = self._items, []
-        self._grant(len(items))
+        self._taken += len(items)
+        if self._taken >= wire.WINDOW // 2:  # seldom: each grant is a frame
+            self._grant(self._taken)
+            self._taken = 0
         return items
 
     def cancel(self) -> None:

@@ -2,7 +2,7 @@
 
 front ─ Setup ─> worker ─ Ready | Failed ─> front
 front ─ Batch(id, method, payloads) ─> worker ─ Results(id, results, seconds) ─> front
-front ─ Open(id) ─> worker ─ Item(id)* , End(id, problem | None) ─> front
+front ─ Open(id) ─> worker ─ Items(id)* , End(id, problem | None) ─> front
 front ─ Grant(id, n), Cancel(id) ─> worker        (back-pressure; nobody listens any more)
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -56,9 +57,9 @@ class Open(msgspec.Struct, tag="open", array_like=True):
     call: str
 
 
-class Item(msgspec.Struct, tag="item", array_like=True):
+class Items(msgspec.Struct, tag="items", array_like=True):
     id: int
-    payload: Payload
+    payloads: list[Payload]
 
 
 class End(msgspec.Struct, tag="end", array_like=True):
@@ -76,7 +77,7 @@ class Cancel(msgspec.Struct, tag="cancel", array_like=True):
 
 
 ToWorker = Setup | Batch | Open | Grant | Cancel
-ToFront = Ready | Failed | Results | Item | End
+ToFront = Ready | Failed | Results | Items | End
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
@@ -95,13 +96,11 @@ class Splitter:
     def __init__(self) -> None:
         self._rest = bytearray()
 
-    def feed(self, data: bytes) -> list[memoryview | bytes]:
+    def feed(self, data: bytes) -> list[bytes]:
         """The frames that are whole now, without their lengths."""
-        rest: bytes | bytearray = data
-        if self._rest:
-            self._rest += data
-            rest = self._rest
-        frames: list[memoryview | bytes] = []
+        rest = self._rest
+        rest += data
+        frames: list[bytes] = []
         start, end = 0, len(rest)
         while end - start >= 4:
             stop = start + 4 + _LENGTH.unpack_from(rest, start)[0]
@@ -109,7 +108,7 @@ class Splitter:
                 break
             frames.append(bytes(rest[start + 4 : stop]))
             start = stop
-        self._rest = bytearray(rest[start:])
+        del rest[:start]  # what is left of a large frame is moved once, not with every piece
         return frames
 
 
@@ -121,6 +120,7 @@ class Channel:
         self._socket = sock
         self._reader = sock.makefile("rb", buffering=1 << 16)
         self._writing = threading.Lock()
+        self._waiting: deque[ToFront] = deque()
 
     def receive(self) -> ToWorker | None:
         """The next frame; None when the front process is gone."""
@@ -132,9 +132,28 @@ class Channel:
         return frame
 
     def send(self, frame: ToFront) -> None:
-        data = pack(frame)
-        with self._writing:
-            self._socket.sendall(data)
+        """Sends a frame; while another thread is sending, it is left to that one, which sends all
+        that has come meanwhile at once."""
+        self._waiting.append(frame)
+        while self._waiting and self._writing.acquire(blocking=False):
+            try:
+                data = b"".join(map(pack, self._taken()))
+                if data:
+                    self._socket.sendall(data)
+            finally:
+                self._writing.release()
+
+    def _taken(self) -> list[ToFront]:
+        """What waits, items of one stream that stand side by side in one frame."""
+        frames: list[ToFront] = []
+        while self._waiting:  # who holds the lock is the only one that takes
+            frame = self._waiting.popleft()
+            last = frames[-1] if frames else None
+            if isinstance(frame, Items) and isinstance(last, Items) and frame.id == last.id:
+                last.payloads += frame.payloads
+            else:
+                frames.append(frame)
+        return frames
 
 
 def problem_or_payload(raw: Any) -> Payload | dict[str, Any]:

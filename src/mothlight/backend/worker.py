@@ -19,8 +19,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
 
 from ..errors import DefinitionError, Error, Internal
 from ..service import Method, Service
@@ -31,6 +31,11 @@ from .execution import Instance, Prepared, log
 MAIN = "__mothlight_main__"
 
 
+QUICK = 0.0005
+"""Seconds that a batch must take to be worth preparing another beside it: waking a thread that
+reads meanwhile costs as much."""
+
+
 class Worker:
     def __init__(self, channel: wire.Channel, instance: Instance) -> None:
         self.channel, self.instance = channel, instance
@@ -38,21 +43,25 @@ class Worker:
         self.reading = threading.Lock()
         self.model = threading.Lock()
         self.streams: dict[int, Stream] = {}
+        self.quick: set[str] = set()  # methods whose last batch took less than QUICK
         self.loop = asyncio.new_event_loop()
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
     def run(self) -> None:
         """Serves until the front process closes the socket."""
         if any(m.is_async for m in self.methods.values()):
-            threading.Thread(target=self.loop.run_forever, daemon=True).start()
+            _start_thread(self.loop.run_forever)
         for _ in range(2):
-            threading.Thread(target=self._serve, daemon=True).start()
+            _start_thread(self._serve)
         self._serve()
 
     def _serve(self) -> None:
         while True:
             with self.reading:
                 frame = self._next()
+                while isinstance(frame, wire.Batch) and frame.method in self.quick:
+                    self._run(frame)
+                    frame = self._next()
             if frame is None:
                 os._exit(0)  # the parent is gone, or wants us gone: no thread may hold that up
             if isinstance(frame, wire.Open):
@@ -74,8 +83,7 @@ class Worker:
                 case wire.Cancel(id):
                     if stream := self.streams.get(id):
                         stream.cancel()
-                    if task := self.tasks.get(id):
-                        self.loop.call_soon_threadsafe(task.cancel)
+                    self.loop.call_soon_threadsafe(self._cancel_task, id)
 
     def _run(self, frame: wire.Batch) -> None:
         batch = Prepared(self.methods[frame.method], frame.payloads, frame.calls)
@@ -84,6 +92,10 @@ class Worker:
             results = self.instance.run(batch)
             seconds = time.perf_counter() - start
         self.channel.send(wire.Results(frame.id, results, seconds))
+        if seconds < QUICK:
+            self.quick.add(frame.method)
+        else:
+            self.quick.discard(frame.method)
 
     async def _run_async(self, frame: wire.Batch) -> None:
         start = time.perf_counter()
@@ -97,8 +109,7 @@ class Worker:
         if method.is_async:
             self._spawn(frame.id, self._stream_async(frame, method, stream))
         else:
-            run = threading.Thread(target=self._stream, args=(frame, method, stream), daemon=True)
-            run.start()
+            _start_thread(self._stream, frame, method, stream)
 
     def _stream(self, frame: wire.Open, method: Method[Any, Any, Any], stream: Stream) -> None:
         problem = None
@@ -109,7 +120,7 @@ class Worker:
                 for item in items:
                     if not stream.wait():
                         break
-                    self.channel.send(wire.Item(frame.id, item))
+                    self.channel.send(wire.Items(frame.id, [item]))
         except Error as error:
             problem = error.problem()
         except Exception:
@@ -126,7 +137,7 @@ class Worker:
             async with contextlib.aclosing(items):
                 async for item in items:
                     await stream.wait_async()
-                    self.channel.send(wire.Item(frame.id, item))
+                    self.channel.send(wire.Items(frame.id, [item]))
         except asyncio.CancelledError:
             pass  # nobody listens: the End below only frees the place
         except Error as error:
@@ -143,9 +154,38 @@ class Worker:
     def _spawn(self, id: int, work: Coroutine[Any, Any, None]) -> None:
         def start() -> None:
             task = self.tasks[id] = self.loop.create_task(work)
-            task.add_done_callback(lambda _: self.tasks.pop(id, None))
+            task.add_done_callback(ended)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self.tasks.pop(id, None)
+            if not task.cancelled() and (error := task.exception()):
+                _die(error)
 
         self.loop.call_soon_threadsafe(start)
+
+    def _cancel_task(self, id: int) -> None:
+        if task := self.tasks.get(id):
+            # One turn later: a task that is cancelled before its first step never runs at all, and
+            # so would not say that it has ended.
+            self.loop.call_soon(task.cancel)
+
+
+def _start_thread(target: Callable[..., None], *arguments: Any) -> None:
+    """Runs ``target`` in a thread; what escapes from it (a model's ``sys.exit()``, a broken socket)
+    ends the process, for a call that is lost with its thread would be waited for in vain."""
+
+    def run() -> None:
+        try:
+            target(*arguments)
+        except BaseException as error:
+            _die(error)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def _die(error: BaseException) -> NoReturn:
+    log.error("the worker ends", exc_info=error)
+    os._exit(1)
 
 
 class Stream:

@@ -14,7 +14,7 @@ from ..schema import Choice, Enum, ListOf, MapOf, MediaType, Node, Nullable, Pay
 from ..schema.shape import Attached
 from ..service import Method
 from ..settings import Settings
-from .json import check
+from .json import check, check_strings
 
 Value = str | Attached
 """A form's value: text, or a file."""
@@ -47,9 +47,12 @@ def payload(
         if name in given:
             message[name] = _value(name, node, given[name], types, media, settings)
     if not method.is_bare:
+        check_strings(method.input.node, message, types, settings.max_string)
         return Payload(to_json(message), tuple(media))
     if method.parameter in message:
-        return Payload(to_json(message[method.parameter]), tuple(media))
+        bare = message[method.parameter]
+        check_strings(method.input.node, bare, types, settings.max_string, method.parameter)
+        return Payload(to_json(bare), tuple(media))
     if method.default is not inspect.Parameter.empty:
         return method.input.encode(method.default)
     raise InvalidRequest(errors=[{"path": method.parameter, "message": "Field required"}])
@@ -64,11 +67,11 @@ def _value(
     settings: Settings,
 ) -> Any:
     inner = node.of if isinstance(node, Nullable) else node
-    if isinstance(inner, ListOf) and not _is_json(inner.item, types):
+    if isinstance(inner, ListOf) and not is_json(inner.item, types):
         return [_single(name, inner.item, value, types, media, settings) for value in values]
     if len(values) > 1:
         raise InvalidRequest(errors=[{"path": name, "message": "is given more than once"}])
-    if values[0] == "" and isinstance(node, Nullable) and not _is_text(inner):
+    if values[0] == "" and isinstance(node, Nullable) and not is_text(inner):
         return None
     return _single(name, inner, values[0], types, media, settings)
 
@@ -84,12 +87,12 @@ def _single(
             value = value[0].decode()
         except UnicodeDecodeError:
             raise InvalidRequest(errors=[{"path": name, "message": "is not UTF-8"}]) from None
-    if _is_json(node, types):
+    if is_json(node, types):
         return check(value.encode(), settings)
     return value  # pydantic reads "3" as 3 and "true" as True where the type says so
 
 
-def _is_json(node: Node, types: Types) -> bool:
+def is_json(node: Node, types: Types) -> bool:
     """Whether a value of this type stands as JSON in a form: objects, maps, lists of lists."""
     match node:
         case Ref(name):
@@ -104,5 +107,5 @@ def _not_strings(values: Iterable[Any]) -> bool:
     return not all(isinstance(value, str) for value in values)
 
 
-def _is_text(node: Node) -> bool:
+def is_text(node: Node) -> bool:
     return getattr(node, "kind", "") in ("str", "bytes")

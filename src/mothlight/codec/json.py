@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
+import re
+from itertools import accumulate
 from typing import Any
 
 import jiter
@@ -11,6 +14,10 @@ from pydantic_core import from_json, to_json
 from ..errors import InvalidRequest, MalformedRequest
 from ..schema import ListOf, MapOf, Message, Node, Nullable, Payload, Ref, Scalar, Types, Union
 from ..settings import Settings
+
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def check(body: bytes, settings: Settings) -> Any:
@@ -29,23 +36,11 @@ def check(body: bytes, settings: Settings) -> Any:
 
 def check_depth(body: bytes, limit: int) -> None:
     """Counts the levels outside strings; parsers recurse, and strangers know it."""
-    depth, inside, escaped = 0, False, False
-    for byte in body:
-        if inside:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                inside = False
-        elif byte == 0x22:
-            inside = True
-        elif byte in b"[{":
-            depth += 1
-            if depth > limit:
-                raise MalformedRequest(reason=f"more than {limit} levels of nesting")
-        elif byte in b"]}":
-            depth -= 1
+    brackets = _STRING.sub(b"", body).translate(_SQUARE, _NO_BRACKETS)
+    for _ in range(limit):  # each turn takes the innermost level away
+        brackets = brackets.replace(b"[]", b"")
+    if b"[]" in brackets or brackets.count(b"[") > limit:
+        raise MalformedRequest(reason=f"more than {limit} levels of nesting")
 
 
 def check_strings(node: Node, value: Any, types: Types, limit: int, path: str = "") -> None:

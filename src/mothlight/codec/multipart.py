@@ -35,7 +35,8 @@ class _Parts:
 
     def on_header_end(self) -> None:
         name, value = bytes(self._name), bytes(self._value)
-        self._headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
+        # The parser of options takes latin-1 apart and gives bytes back: names may be UTF-8.
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
         self._name, self._value = bytearray(), bytearray()
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:

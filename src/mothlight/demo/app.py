@@ -135,7 +135,11 @@ class Writer:
 
         self.model, self.limit = smollm.load(), smollm.MAX_PROMPT
 
-    @method(http="POST /write", raises=[PromptTooLong], example=Prompt(text="Hello", max_tokens=1))
+    @method(
+        http="POST /write",
+        raises=[PromptTooLong],
+        example=Prompt(text="Write two sentences about a moth and a lamp.", max_tokens=64),
+    )
     def write(self, prompt: Prompt) -> Iterator[Token]:
         """Writes an answer, token by token."""
         tokens = self.model.count(prompt.text, chat=prompt.chat)

@@ -20,7 +20,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from ..errors import PayloadTooLarge, UnsupportedMedia
 from .limits import FileLimits, Limits
 
-MEDIA_TYPES = {
+MEDIA_TYPES: dict[str, str] = {
     "jpeg": "image/jpeg",
     "png": "image/png",
     "webp": "image/webp",
@@ -141,7 +141,7 @@ class Media:
         found.limits = limits
         if len(found.data) > limits.max_bytes:
             raise PayloadTooLarge(what=f"{where}the {cls.kind}", limit=limits.max_bytes)
-        formats = sorted(getattr(limits, "formats", ()))
+        formats: list[str] = sorted(getattr(limits, "formats", ()))
         if formats and (format := sniff(found.data)) not in formats:
             raise UnsupportedMedia(
                 reason=f"{where}{_refusal(cls.kind, format, found.data)}; "
@@ -155,14 +155,16 @@ class Media:
     @classmethod
     def _read(cls, value: Any, info: ValidationInfo) -> Self:
         attached = info.context.get("media") if isinstance(info.context, dict) else None
-        if attached is not None and isinstance(value, dict) and "$media" in value:
-            data, media_type, name = attached[value["$media"]]
-            return cls._make(data, media_type, name)
+        if attached and isinstance(value, dict):
+            index = value.get("$media")  # from a stranger's JSON it may be anything
+            if isinstance(index, int) and 0 <= index < len(attached):
+                data, media_type, name = attached[index]
+                return cls._make(data, media_type, name)
         if isinstance(value, Media):
             return cls._make(value.data, value.media_type, value.name)
         if isinstance(value, (bytes, bytearray, memoryview)):
             return cls._make(bytes(value), None, None)
-        if isinstance(value, str) and info.mode == "json":
+        if isinstance(value, str) and (info.mode == "json" or attached is not None):
             try:
                 return cls._make(base64.b64decode(value, validate=True), None, None)
             except (binascii.Error, ValueError):

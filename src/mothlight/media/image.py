@@ -7,6 +7,7 @@ import math
 from typing import Any, Self
 
 import PIL.Image
+import PIL.ImageChops
 import PIL.ImageOps
 
 from ..errors import BadMedia
@@ -123,7 +124,11 @@ def decode(data: bytes, limits: Limits) -> PIL.Image.Image:
                 # 48-megapixel photo for a 224-pixel model never exists in full.
                 image.thumbnail((limits.max_edge, limits.max_edge), reducing_gap=2.0)
             image.load()
-            return _to_rgb(PIL.ImageOps.exif_transpose(image))
+            upright = PIL.ImageOps.exif_transpose(image)
+            if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+                # PIL inverts every CMYK JPEG; only those with Adobe's marker are stored inverted.
+                upright = PIL.ImageChops.invert(upright)
+            return _to_rgb(upright)
     except BadMedia:
         raise
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):

@@ -11,7 +11,13 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from ..errors import Error, MalformedRequest, PayloadTooLarge, RequestTimeout
+from ..errors import (
+    Error,
+    MalformedRequest,
+    MethodNotAllowed,
+    PayloadTooLarge,
+    RequestTimeout,
+)
 from ..settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -40,19 +46,11 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Set
     claimed = headers.get(b"content-length", b"")
     if claimed.isdigit() and int(claimed) > limit:
         raise PayloadTooLarge(what="the body", limit=limit)
-    event = await receive()
-    if event["type"] == "http.disconnect":
-        raise ClientGone
-    body: bytes = event.get("body", b"")
-    if not event.get("more_body"):
-        if len(body) > limit:
-            raise PayloadTooLarge(what="the body", limit=limit)
-        return body
-    chunks = [body]
-    size = len(body)
+    chunks: list[bytes] = []
+    size, more = 0, True
     try:
         async with asyncio.timeout(settings.body_timeout):
-            while event.get("more_body"):
+            while more:
                 event = await receive()
                 if event["type"] == "http.disconnect":
                     raise ClientGone
@@ -60,9 +58,10 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Set
                 size += len(chunks[-1])
                 if size > limit:
                     raise PayloadTooLarge(what="the body", limit=limit)
+                more = event.get("more_body", False)
     except TimeoutError:
         raise RequestTimeout(seconds=settings.body_timeout) from None
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def respond(
@@ -87,10 +86,10 @@ async def respond_problem(send: Send, error: Error, headers: Iterable[Header] = 
     """Sends an error as a problem document (RFC 9457)."""
     document = error.problem()
     extra = list(headers)
-    if (seconds := document.get("retry_after")) is not None:
+    if isinstance(seconds := document.get("retry_after"), int | float):
         extra.append((b"retry-after", b"%d" % max(1, round(seconds))))
-    if allow := document.get("allow"):
-        extra.append((b"allow", ", ".join(allow).encode()))
+    if isinstance(error, MethodNotAllowed):
+        extra.append((b"allow", ", ".join(error.allow).encode()))
     if isinstance(error, PayloadTooLarge | RequestTimeout):
         extra.append((b"connection", b"close"))  # what is left of the body is not waited for
     status = int(document.get("status", error.status))
@@ -109,29 +108,30 @@ def media_type(value: bytes) -> tuple[bytes, bytes]:
 
 
 def accepted(accept: bytes, offers: list[bytes]) -> bytes | None:
-    """The first of ``offers`` in the order of the client's preference (RFC 9110, 12.5.1); None
-    where it accepts none of them."""
+    """The one of ``offers`` that the client likes best, the first where it has no preference
+    (RFC 9110, 12.5.1); None where it accepts none of them."""
     if not accept or accept == b"*/*":
         return offers[0]
-    best: tuple[float, int, bytes] | None = None
+    # For each offer the most specific entry that fits counts: (its specificity, its quality).
+    liked: dict[bytes, tuple[int, float]] = {}
     for entry in accept.split(b",")[:32]:
         kind, _, parameters = entry.partition(b";")
         kind = kind.strip(_WHITE).lower()
         quality = 1.0
         for parameter in parameters.split(b";"):
             name, _, setting = parameter.strip(_WHITE).partition(b"=")
-            if name == b"q":
+            if name.lower() == b"q":
                 try:
                     quality = float(setting)
                 except ValueError:
                     quality = 0.0
-        for rank, offer in enumerate(offers):
-            fits = kind in (offer, b"*/*", offer.split(b"/")[0] + b"/*")
-            exact = kind == offer
-            if fits and quality > 0:
-                candidate = (quality + 0.0001 * exact, -rank, offer)
-                best = candidate if best is None or candidate > best else best
-    return best[2] if best else None
+        for offer in offers:
+            ranges = (b"*/*", offer.split(b"/")[0] + b"/*", offer)
+            if kind in ranges:
+                found = (ranges.index(kind), quality)
+                liked[offer] = max(liked.get(offer, found), found)
+    best = max(offers, key=lambda o: liked.get(o, (0, 0.0))[::-1])
+    return best if liked.get(best, (0, 0.0))[1] > 0 else None
 
 
 def timeout(value: bytes | None) -> float | None:

@@ -80,6 +80,9 @@ class Rest:
             await http.respond_problem(send, error, [(b"call-id", call.encode())] if call else ())
         except http.ClientGone:
             code = "cancelled"
+        except streams.BrokenOff as error:
+            code = error.code
+            raise
         except asyncio.CancelledError:
             code = "cancelled"
             raise
@@ -143,7 +146,7 @@ class Rest:
             return form.payload(method, multipart.parse(body, sent, settings), settings)
         if kind == b"application/x-www-form-urlencoded":
             return form.payload(method, form.parse_query(body, settings), settings)
-        if (name := raw_field(method)) and _is_file(kind):
+        if _is_file(kind) and (name := raw_field(method)):
             return form.payload(method, [(name, (body, kind.decode("latin-1"), None))], settings)
         if kind in (http.JSON, b"") or kind.endswith(b"+json"):
             if not body and method.default is not _EMPTY and method.is_bare:

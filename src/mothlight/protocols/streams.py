@@ -91,6 +91,10 @@ class Plain(Lines):
 class BrokenOff(Exception):
     """A stream failed in a form that cannot say so; the server closes the connection."""
 
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
 
 def offers(method: Method[Any, Any, Any]) -> list[bytes]:
     """The forms of a method's stream, the one for clients without a preference first."""
@@ -143,7 +147,7 @@ async def serve(
             raise
         problem = error.problem()
         if (last := form.error(problem)) is None:
-            raise BrokenOff(problem["detail"]) from None
+            raise BrokenOff(str(problem["code"]), problem["detail"]) from None
         await send({"type": "http.response.body", "body": last, "more_body": False})
         return str(problem["code"])
     except asyncio.CancelledError:

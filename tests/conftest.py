@@ -1,0 +1,37 @@
+"""What every suite may use: servers as real processes, each with its log shown when a test fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live import Live
+
+TESTS = Path(__file__).parent
+
+
+def _starter(folder: Path) -> Iterator[Callable[..., Live]]:
+    started: list[Live] = []
+
+    def start(target: str | Path, **options: Any) -> Live:
+        server = Live(str(target), folder / f"server{len(started)}.log", **options)
+        started.append(server)
+        return server.wait()
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def serve_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Live]]:
+    """Starts a server that lives until the session ends: ``serve_all("file.py:Service", ...)``."""
+    yield from _starter(tmp_path_factory.mktemp("servers"))
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Live]]:
+    """Starts a server for one test; options are settings."""
+    yield from _starter(tmp_path)
