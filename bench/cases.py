@@ -72,6 +72,7 @@ def _tokens() -> Request:
 
 _MOTHLIGHT = Contender(MOTHLIGHT, "served")
 _FASTAPI = Contender(FASTAPI, "byhand")
+_FASTAPI_ASYNC = Contender("FastAPI, async def", "byhand", "/score_async")
 
 CASES = {
     case.name: case
@@ -85,6 +86,7 @@ CASES = {
                 _MOTHLIGHT,
                 Contender("Mothlight, @method", "served", "/score_one"),
                 _FASTAPI,
+                _FASTAPI_ASYNC,
                 Contender(BARE, "bare"),
             ),
             BARE,
@@ -94,7 +96,7 @@ CASES = {
             "a small MLP, 0.4 ms alone, about 4× cheaper in batches of 32",
             _review,
             (Work("128 connections", 128, "rate"), Work("1 connection, p50", 1, "p50")),
-            (_MOTHLIGHT, _FASTAPI, Contender(LOOP, "loop")),
+            (_MOTHLIGHT, _FASTAPI, _FASTAPI_ASYNC, Contender(LOOP, "loop")),
             LOOP,
         ),
         Case(

@@ -46,11 +46,11 @@ def measure(case: Case, rounds: int, seconds: float, say: Callable[[str], None])
     with contextlib.ExitStack() as stack:
         modules: dict[str, Server | Loop] = {}
         for contender in contenders:
-            if contender.module not in modules:
-                enter = looping(case.name) if contender.module == "loop" else None
-                modules[contender.module] = stack.enter_context(
-                    enter or serving(contender.module, case.name)
-                )
+            module = contender.module
+            if module == "loop":
+                modules[module] = stack.enter_context(looping(case.name))
+            elif module not in modules:
+                modules[module] = stack.enter_context(serving(module, case.name))
         _compare(case, modules)
         for contender in contenders:
             request = case.request_of(contender)

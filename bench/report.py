@@ -29,8 +29,9 @@ better**. The absolute figures are weak: load generator, server and worker share
 
 _FOOT = """
 Mothlight: one worker process, `mothlight.serve`, as its users write it (`bench/served.py`).
-FastAPI: one uvicorn process, the model inline in a `def` endpoint, streams from an `async def`
-generator (`bench/byhand.py`). Bare uvicorn: a raw ASGI function that parses and writes the same
+FastAPI: one uvicorn process, the model inline in a `def` endpoint, and beside it in an `async def`
+one, which is faster and lets nobody else in meanwhile; streams from an `async def` generator, which
+serves one client after the other (`bench/byhand.py`). Bare uvicorn: a raw ASGI function that parses and writes the same
 JSON with `json`, or sends the same 200 chunks (`bench/bare.py`). Plain loop: `predict` in one
 process, no server, at its best batch size up to 32; for one connection one item alone, its mean;
 photos are decoded in the loop (`bench/loop.py`). Everywhere one torch thread. Calls are driven by

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import Live
 
-TESTS = Path(__file__).parent
+from live import Live, free_port
 
 
 def _starter(folder: Path) -> Iterator[Callable[..., Live]]:
@@ -35,3 +34,16 @@ def serve_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
 def serve(tmp_path: Path) -> Iterator[Callable[..., Live]]:
     """Starts a server for one test; options are settings."""
     yield from _starter(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """`python -m mothlight.demo`, its real weights loaded, once for all suites that ask it."""
+    server = Live(
+        "",
+        tmp_path_factory.mktemp("demo") / "log",
+        command=("-m", "mothlight.demo"),
+        environment={"MOTHLIGHT_PORT": str(free_port())},
+    )
+    yield server.wait(240)
+    server.stop()

@@ -153,6 +153,13 @@ class Live:
         self.stop()
 
 
+def free_port() -> int:
+    """A port that was free a moment ago, for a program that must be told one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def memory(pid: int, what: str = "VmRSS") -> float:
     """A process's resident memory in MiB: ``VmRSS`` now, ``VmHWM`` at its peak."""
     status = Path(f"/proc/{pid}/status").read_text()

@@ -30,7 +30,7 @@ from .service import batched, method, service
 if TYPE_CHECKING:
     from .app import App
     from .backend import LocalBackend, Pool, StartupError
-    from .client import AsyncClient, Client
+    from .client import AsyncClient, Client, ConnectionFailed, StreamCut
     from .media import Audio, AudioLimits, File, FileLimits, Image, ImageLimits
     from .server import serve
     from .settings import Settings
@@ -45,6 +45,7 @@ _LATER = {
     "Audio": ".media",
     "AudioLimits": ".media",
     "Client": ".client",
+    "ConnectionFailed": ".client",
     "File": ".media",
     "FileLimits": ".media",
     "Image": ".media",
@@ -53,6 +54,7 @@ _LATER = {
     "Pool": ".backend",
     "Settings": ".settings",
     "StartupError": ".backend",
+    "StreamCut": ".client",
     "serve": ".server",
 }
 
@@ -65,6 +67,7 @@ __all__ = [
     "Cancelled",
     "Client",
     "Code",
+    "ConnectionFailed",
     "DeadlineExceeded",
     "DefinitionError",
     "Error",
@@ -82,6 +85,7 @@ __all__ = [
     "RemoteError",
     "Settings",
     "StartupError",
+    "StreamCut",
     "Unauthenticated",
     "Unavailable",
     "UnsupportedMedia",

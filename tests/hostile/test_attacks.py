@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from live import MEBI, Answer, Live, Raw, multipart, request, wait_until
 
 KITCHEN = Path(__file__).parents[1] / "services" / "kitchen.py"
@@ -201,7 +202,9 @@ def test_an_idle_connection_is_closed_even_if_it_sends_empty_lines(kitchen: Live
 def test_a_slow_body_is_a_408(kitchen: Live, framing: str) -> None:
     with kitchen.connect() as raw:
         if framing == "chunked":
-            head = b"POST /kitchen/analyze HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+            head = (
+                b"POST /kitchen/analyze HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+            )
             body = b"1\r\nx\r\n" * 20
         else:
             head = request("POST", "/kitchen/analyze", b"", content_length="100")

@@ -1,4 +1,4 @@
-"""A service whose calls a test holds in its hand: they begin, wait and die when they are told to."""
+"""A service whose calls a test holds in its hand: they begin, wait and die when told to."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import PIL.Image
-import pictures
 import pytest
+
+import pictures
 from live import MEBI, Answer, Live, multipart, problem_of, request, wait_until
 
 TESTS = Path(__file__).parents[1]
@@ -413,9 +414,10 @@ def test_trap_28_a_preflight_is_answered(pictured: Live) -> None:
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == "https://app.example"
         allowed = preflight.headers["access-control-allow-headers"].lower()
-        assert "idempotency-key" in allowed and "POST" in preflight.headers[
-            "access-control-allow-methods"
-        ]
+        assert (
+            "idempotency-key" in allowed
+            and "POST" in preflight.headers["access-control-allow-methods"]
+        )
         photo = {"file": ("a.jpg", (PHOTOS / "chelsea.jpg").read_bytes())}
         good = client.post("/classify", files=photo, headers=origin)
         bad = client.post("/classify", headers=origin)

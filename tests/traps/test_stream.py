@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx2
 import pytest
+
 from live import MEBI, Answer, Live, Raw, memory, problem_of, request, wait_until
 
 TUTORIAL = Path(__file__).parents[1] / "services" / "tutorial.py"
@@ -141,8 +142,10 @@ def test_trap_38_a_client_that_leaves_at_once(streams: Live) -> None:
                 raw.send(whole[:size])
     wait_until(lambda: state(streams)["running"] == 0, "all are closed", SOON)
     wait_until(
-        lambda: streams.metric("mothlight_requests_total", method="Numbers.stream_numbers")
-        >= before + 5,
+        lambda: (
+            streams.metric("mothlight_requests_total", method="Numbers.stream_numbers")
+            >= before + 5
+        ),
         "they are counted",
     )
     assert get(streams, "/stream_numbers?count=1").complete
@@ -157,6 +160,7 @@ def test_trap_38_a_client_that_leaves_with_a_second_request_behind_the_first(
         raw.until(b"2\n")
         assert state(streams)["running"] == 1
     wait_until(lambda: state(streams)["running"] == 0, "the generator is closed", SOON)
+    assert "handler is closed" not in streams.text()  # nobody writes to a connection that is gone
 
 
 @pytest.mark.slow

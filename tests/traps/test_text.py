@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
 from live import Live, multipart, problem_of, request, wait_until
 
 TESTS = Path(__file__).parents[1]
@@ -306,7 +307,5 @@ def test_it_still_answers(texts: Live) -> None:
     assert answer and answer.status == 200
     with texts.client() as client:
         refused = client.post("/analyze", json={"text": "refuse this"})
-    problem = problem_of(
-        refused.status_code, refused.headers["content-type"], refused.content
-    )
+    problem = problem_of(refused.status_code, refused.headers["content-type"], refused.content)
     assert (problem["type"], problem["text"]) == ("Refused", "refuse this")

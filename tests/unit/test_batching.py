@@ -50,7 +50,9 @@ class Held:
         self.scheduler: Scheduler
 
     def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
-        return max(0, self.places - sum(METHODS[n].is_async == method.is_async for n, _ in self.batches))
+        return max(
+            0, self.places - sum(METHODS[n].is_async == method.is_async for n, _ in self.batches)
+        )
 
     def run(self, method: Method[Any, Any, Any], tickets: Sequence[Ticket]) -> None:
         assert tickets, "an empty batch"
@@ -197,8 +199,8 @@ def test_methods_take_turns_by_who_has_waited_longest(run: Run) -> None:
     async def main() -> None:
         runner = Held()
         scheduler = make(runner)
-        tasks = [submit(scheduler, name, id) for name, id in
-                 [("alone", "a"), ("many", "b"), ("alone", "c"), ("many", "d"), ("alone", "e")]]  # fmt: skip
+        order = [("alone", "a"), ("many", "b"), ("alone", "c"), ("many", "d"), ("alone", "e")]
+        tasks = [submit(scheduler, name, id) for name, id in order]
         await settle()
         for _ in range(4):
             runner.finish()

@@ -168,7 +168,9 @@ def test_a_message_must_fit_its_fields(doc: str, what: str, mend: str) -> None:
 
 
 def test_a_definition_error_names_line_and_mend() -> None:
-    error = DefinitionError("it cannot work", "write x", at=test_fields_are_keyword_only_and_required)
+    error = DefinitionError(
+        "it cannot work", "write x", at=test_fields_are_keyword_only_and_required
+    )
     assert str(error) == (
         f"{_line('def test_fields_are_keyword_only_and_required() -> None:')}: it cannot work"
         "\n  write x"

@@ -102,7 +102,9 @@ INSTANCE = Instance(Service.of(Model))
 
 
 def results(name: str, *items: Any) -> list[Result]:
-    payloads = [item if isinstance(item, Payload) else Payload(str(item).encode()) for item in items]
+    payloads = [
+        item if isinstance(item, Payload) else Payload(str(item).encode()) for item in items
+    ]
     batch = Prepared(METHODS[name], payloads, [f"call-{i}" for i in range(len(items))])
     if METHODS[name].is_async:
         return asyncio.run(INSTANCE.run_async(batch))

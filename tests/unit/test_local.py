@@ -97,7 +97,7 @@ def test_it_answers_as_the_pool_does(run: Run, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("broken", [NoWeights, BadExample])
 def test_a_start_that_fails_says_why(run: Run, broken: type) -> None:
-    with pytest.raises(StartupError, match="could not be started: .+"):
+    with pytest.raises(StartupError, match=r"could not be started: .+"):
         run(make(broken).start())
 
 
@@ -110,6 +110,7 @@ def test_calls_of_one_model_run_one_at_a_time_and_the_queue_is_bounded(run: Run)
             with pytest.raises(Overloaded):
                 await app.call(Gate.pass_, 9)
             calls[1].cancel()
+            await asyncio.wait(calls[1:2])
             with pytest.raises(DeadlineExceeded):
                 await app.call(Gate.pass_, 8, timeout=0.01)
             gates[-1].open.set()
@@ -197,7 +198,7 @@ def test_streams_are_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_method_of_another_app_is_refused(run: Run) -> None:
     async def main() -> None:
         async with make(Gate) as app:
-            with pytest.raises(DefinitionError, match="Trade.pid is not served by this App") as e:
+            with pytest.raises(DefinitionError, match=r"Trade\.pid is not served by this App") as e:
                 await app.call(Trade.pid)
             assert e.value.mend == "write   App(Gate, Trade)"
 

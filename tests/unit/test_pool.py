@@ -406,5 +406,3 @@ def test_cancelling_a_call_frees_its_place(run: Run, tmp_path: Path) -> None:
             assert await made.call(Trade.pid)
 
     run(main())
-
-

@@ -185,9 +185,9 @@ def test_an_app_runs_as_it_is() -> None:
 def test_a_service_that_cannot_start_says_why() -> None:
     client = TestClient(Broken)
     for _ in range(2):
-        with pytest.raises(StartupError, match="weights.bin"):
+        with pytest.raises(StartupError, match=r"weights\.bin"):
             client.call(Broken.never, 1)
-    with pytest.raises(StartupError, match="weights.bin"), TestClient(Broken):
+    with pytest.raises(StartupError, match=r"weights\.bin"), TestClient(Broken):
         pass
     wait_until_gone()
 
@@ -198,6 +198,14 @@ def test_worker_processes() -> None:
         assert client.greet(name="moth") == "hello moth"
         assert client.process() != os.getpid()
     wait_until_gone()
+
+
+def test_a_proxy_is_not_asked_for_the_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with TestClient(Greeter) as client:
+        assert client.greet(name="moth") == "hello moth"
 
 
 def test_pytest_does_not_take_it_for_a_suite() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 
@@ -22,7 +23,9 @@ FRAMES = [
 ]
 ORDERS = [
     wire.Setup("module:Class", ["/a", "/b"], None),
-    wire.Batch(1, "analyze", [Payload(b"{}"), Payload(b"1", ((b"x" * 70_000, "a/b", "n"),))], ["a", "b"]),
+    wire.Batch(
+        1, "analyze", [Payload(b"{}"), Payload(b"1", ((b"x" * 70_000, "a/b", "n"),))], ["a", "b"]
+    ),
     wire.Open(2, "write", Payload(b"null"), "call"),
     wire.Grant(2, 64),
     wire.Cancel(2),
@@ -74,7 +77,7 @@ def test_fed_in_random_cuts(bodies: list[bytes], cuts: list[int]) -> None:
     splitter = wire.Splitter()
     found = [
         body
-        for start, end in zip(edges, edges[1:], strict=False)
+        for start, end in itertools.pairwise(edges)
         for body in splitter.feed(stream[start:end])
     ]
     assert found == bodies

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -51,7 +51,7 @@ class Backend(Protocol):
     async def stop(self, grace: float) -> None:
         """Takes no new calls, lets the accepted ones end for ``grace`` seconds, then ends."""
 
-    async def unary(self, request: Request) -> Reply:
+    def unary(self, request: Request) -> Coroutine[Any, Any, Reply]:
         """The answer of one call. Raises Error; cancelling the task cancels the call."""
         ...
 

@@ -98,6 +98,9 @@ class ThreadRunner:
         while (self._tasks or self._open or self.scheduler.waiting) and loop.time() < end:
             await asyncio.sleep(0.01)
         self.scheduler.fail_all(Unavailable(reason="the server is stopping"))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._model.shutdown(wait=False)
         self._streams.shutdown(wait=False)
 
@@ -110,7 +113,13 @@ class ThreadRunner:
         self._busy += not method.is_async
         task = asyncio.get_running_loop().create_task(self._run(method, tickets))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            for ticket in tickets:  # of a task that was cancelled
+                ticket.fail(Unavailable(reason="the server is stopping"))
+
+        task.add_done_callback(ended)
 
     async def _run(self, method: Method[Any, Any, Any], tickets: Sequence[Ticket]) -> None:
         assert self.instance
@@ -130,7 +139,8 @@ class ThreadRunner:
                 raise
             except BaseException:  # a model's sys.exit(): here it fails its own calls only
                 results = [failure(method, calls)] * len(tickets)
-            self._busy -= 1
+            finally:
+                self._busy -= 1
         seconds = time.perf_counter() - start
         for ticket, result in zip(tickets, results, strict=True):
             if isinstance(result, Payload):

@@ -2,54 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import inspect
 import re
-import string
 import types
-import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, ForwardRef, Literal, Optional
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_serializer
-
-from .. import errors as built_in
-from ..errors import Code, Error
-from ..media import AudioLimits, File, FileLimits, ImageLimits
-from ..media.limits import Limits
 from ..method import VERBS
-from ..schema import (
-    Choice,
-    Enum,
-    ListOf,
-    MapOf,
-    MediaType,
-    Message,
-    Named,
-    Node,
-    Nothing,
-    Nullable,
-    Ref,
-    Scalar,
-    Shape,
-    Types,
-    Union,
-)
-from ..schema import Field as TreeField
-from ..schema.reader import RULES, SCALARS
+from ..schema import Choice, MapOf, Nothing, Shape
 from ..service import Cardinality, Method
 from .errors import UnexpectedAnswer
+from .models import Models, error_class, read_named, read_node
 from .stub import unknown
 
 VERSION = 1
-_PYTHON: dict[str, Any] = {kind: cls for cls, kind in SCALARS.items()}
-_LIMITS: dict[str, type[Limits]] = {
-    "image": ImageLimits,
-    "audio": AudioLimits,
-    "file": FileLimits,
-}
-_BUILT_IN = {cls.__name__: cls for cls in built_in.BUILT_IN}
 
 
 class Contract:
@@ -75,10 +41,10 @@ class Contract:
             ) from error
 
     def _read(self, document: dict[str, Any]) -> None:
-        tree = {name: _named(name, described) for name, described in document["types"].items()}
-        models = _Models(tree)
+        tree = {name: read_named(name, described) for name, described in document["types"].items()}
+        models = Models(tree)
         self.types = types.SimpleNamespace(**models.classes)
-        errors = {name: _error(name, e, models) for name, e in document["errors"].items()}
+        errors = {name: error_class(name, e, models) for name, e in document["errors"].items()}
         self.errors = types.SimpleNamespace(**errors)
         self._services = {
             described["name"]: RemoteService(described, models, errors)
@@ -95,7 +61,7 @@ class Contract:
 class RemoteService:
     """A service as its contract describes it."""
 
-    def __init__(self, described: Mapping[str, Any], models: _Models, errors: Any) -> None:
+    def __init__(self, described: Mapping[str, Any], models: Models, errors: Any) -> None:
         self.name, self.doc = str(described["name"]), str(described.get("doc", ""))
         self.methods: dict[str, Method[Any, Any, Any]] = {
             method["name"]: RemoteMethod(self.name, method, models, errors)
@@ -107,7 +73,7 @@ class RemoteMethod(Method[Any, Any, Any]):
     """A method as its contract describes it."""
 
     def __init__(
-        self, service: str, described: Mapping[str, Any], models: _Models, errors: Any
+        self, service: str, described: Mapping[str, Any], models: Models, errors: Any
     ) -> None:
         self._owner, self.name = service, str(described["name"])
         self.doc = str(described.get("doc", ""))
@@ -116,8 +82,8 @@ class RemoteMethod(Method[Any, Any, Any]):
         if self.verb not in VERBS or not re.fullmatch(r"/[\w\-./~]*", self.path):
             raise ValueError(f"{self.verb} {self.path} is no verb and path")
         self.raises = tuple(errors[name] for name in described.get("errors", ()))
-        self.input = models.shape(_node(described["input"]))
-        self.output = models.shape(_node(described["output"]))
+        self.input = models.shape(read_node(described["input"]))
+        self.output = models.shape(read_node(described["output"]))
         self.parameter = str(described.get("parameter", ""))
         self.default = inspect.Parameter.empty
         if "default" in described:
@@ -126,221 +92,6 @@ class RemoteMethod(Method[Any, Any, Any]):
     @property
     def qualname(self) -> str:
         return f"{self._owner}.{self.name}"
-
-
-# The tree: the inverse of schema.describe
-
-
-def _node(described: Mapping[str, Any]) -> Node:
-    rules = {name: described[name] for name in (*RULES, "finite") if name in described}
-    match described["kind"]:
-        case "ref":
-            return Ref(described["name"])
-        case "nullable":
-            return Nullable(_node(described["of"]))
-        case "list":
-            return ListOf(_node(described["item"]), rules, bool(described.get("unique")))
-        case "map":
-            return MapOf(_node(described["value"]), rules)
-        case "literal":
-            return Choice(tuple(described["values"]))
-        case "nothing":
-            return Nothing()
-        case "image" | "audio" | "file" as kind:
-            cls = _LIMITS[kind]
-            names = {entry.name for entry in dataclasses.fields(cls)}
-            given = {name: described[name] for name in names & described.keys()}
-            given["formats"] = frozenset(given.get("formats", ()))
-            return MediaType(typing.cast("Any", kind), cls(**given))
-        case kind if kind in _PYTHON:
-            return Scalar(kind, rules)
-        case kind:
-            raise ValueError(f"{kind!r} is no type")
-
-
-def _named(name: str, described: Mapping[str, Any]) -> Named:
-    doc = str(described.get("doc", ""))
-    match described["kind"]:
-        case "message":
-            return Message(name, tuple(_field(entry) for entry in described["fields"]), doc)
-        case "enum":
-            return Enum(name, described["members"], doc)
-        case "union":
-            return Union(name, described["tag"], described["variants"], doc)
-        case kind:
-            raise ValueError(f"{name} is a {kind!r}, which is no named type")
-
-
-def _field(described: Mapping[str, Any]) -> TreeField:
-    name, node = described["name"], _node(described["type"])
-    wire = described.get("wire", name)
-    if name.startswith("_") or hasattr(BaseModel, name):  # a dataclass may have such names
-        name = name.strip("_") + "_"
-    known = "default" in described and getattr(node, "kind", "") != "bytes"
-    default = described["default"] if known else ...
-    if not described["required"] and default is ...:
-        node = node if isinstance(node, Nullable) else Nullable(node)
-    doc = described.get("doc", "")
-    return TreeField(name, wire, node, bool(described["required"]), default, doc)
-
-
-# Classes
-
-
-class Record(BaseModel):
-    """A message made of a contract."""
-
-    model_config = ConfigDict(populate_by_name=True, protected_namespaces=())
-    _by_server: ClassVar[dict[str, str]] = {}  # wire names of fields whose default only it knows
-
-    @model_serializer(mode="wrap")
-    def _without_unset(self, handler: Any) -> dict[str, Any]:
-        dumped: dict[str, Any] = handler(self)
-        for name, wire in self._by_server.items():
-            if name not in self.model_fields_set:
-                dumped.pop(wire, None)
-                dumped.pop(name, None)
-        return dumped
-
-
-class _Models:
-    """The classes of a contract's types."""
-
-    def __init__(self, tree: Types) -> None:
-        self.tree = tree
-        self.classes: dict[str, type] = {}
-        messages = [named for named in tree.values() if isinstance(named, Message)]
-        for named in tree.values():
-            if isinstance(named, Enum):
-                self.classes[named.name] = _enum(named)
-        # A message may contain itself, or one that comes after it: fields refer to each other by
-        # names that no builtin and no module has, and are resolved when all are there.
-        made: dict[str, type[Record]] = {m.name: self._message(m) for m in messages}
-        self.classes.update(made)
-        namespace = {_forward(name): cls for name, cls in made.items()}
-        for cls in made.values():
-            cls.model_rebuild(_types_namespace=namespace)
-
-    def shape(self, node: Node) -> Shape[Any]:
-        return Shape(self.hint(node), node, self.tree)
-
-    def hint(self, node: Node) -> Any:
-        """The Python type of a node; of a message that is not yet made, a reference to it."""
-        match node:
-            case Scalar(kind):
-                return _PYTHON[kind]
-            case Choice(values):
-                return Literal[values]
-            case Nothing():
-                return None
-            case MediaType(kind, limits):
-                return _media(kind, limits)
-            case Nullable(of):
-                return Optional[self.hint(of)]  # noqa: UP045
-            case ListOf(item, _, unique):
-                inner = self.hint(item)
-                return set[inner] if unique else list[inner]  # type: ignore[valid-type]
-            case MapOf(value):
-                inner = self.hint(value)
-                return dict[str, inner]  # type: ignore[valid-type]
-            case Ref(name):
-                return self._ref(name)
-
-    def _ref(self, name: str) -> Any:
-        named = self.tree[name]
-        if not isinstance(named, Union):
-            return self.classes.get(name) or ForwardRef(_forward(name))
-        variants = [self._ref(variant) for variant in dict.fromkeys(named.variants.values())]
-        first = typing.cast("Message", self.tree[next(iter(named.variants.values()))])
-        tag = next(field.name for field in first.fields if field.wire == named.tag)
-        if len(variants) == 1:
-            return variants[0]
-        return Annotated[typing.Union[tuple(variants)], Field(discriminator=tag)]  # noqa: UP007
-
-    def _message(self, message: Message) -> type[Record]:
-        fields: dict[str, Any] = {}
-        by_server: dict[str, str] = {}
-        for field in message.fields:
-            info: dict[str, Any] = {"description": field.doc or None}
-            if field.wire != field.name:
-                info["alias"] = field.wire
-            if not field.required and field.default is ...:
-                by_server[field.name] = field.wire
-                info["default"] = None
-            elif not field.required:
-                info |= {"default": field.default, "validate_default": True}
-            fields[field.name] = (self.hint(field.type), Field(**info))
-        cls = create_model(
-            message.name, __base__=Record, __doc__=message.doc, __module__=_MODULE, **fields
-        )
-        cls._by_server = by_server
-        return cls
-
-
-_MODULE = "mothlight.contract"
-"""The module that made classes claim; there is none, so that no name of ours is mixed in."""
-
-
-def _forward(name: str) -> str:
-    if not name.isidentifier():
-        raise ValueError(f"{name!r} is no name of a type")
-    return f"mothlight_contract_{name}"
-
-
-def _enum(named: Enum) -> type[enum.Enum]:
-    values = list(named.members.values())
-    base: Any = enum.Enum
-    if all(isinstance(value, str) for value in values):
-        base = enum.StrEnum
-    elif all(type(value) is int for value in values):
-        base = enum.IntEnum
-    made: type[enum.Enum] = base(named.name, dict(named.members), module=_MODULE)
-    made.__doc__ = named.doc
-    return made
-
-
-def _media(kind: str, limits: Limits) -> Any:
-    from .. import media
-
-    try:
-        if kind == "image":
-            return Annotated[media.Image, limits]
-        if kind == "audio":
-            return Annotated[media.Audio, limits]
-    except ImportError:  # without the extra, a picture is a file: bytes that can be sent and kept
-        limits = FileLimits(max_bytes=limits.max_bytes)
-    return Annotated[File, limits]
-
-
-def _error(name: str, described: Mapping[str, Any], models: _Models) -> type[Error]:
-    if name in _BUILT_IN:
-        return _BUILT_IN[name]
-    body: dict[str, Any] = {
-        "__module__": _MODULE,
-        "__annotations__": {},
-        "code": Code(described["code"]),
-        "status": int(described["status"]),
-    }
-    for field in described["fields"]:
-        hint = models.hint(_node(field["type"]))
-        if not field["required"]:
-            hint, body[field["name"]] = Optional[hint], None  # noqa: UP045
-        body["__annotations__"][field["name"]] = hint
-    body["__doc__"] = _template(str(described.get("doc", "")), body["__annotations__"])
-    return types.new_class(name, (Error,), {}, lambda namespace: namespace.update(body))
-
-
-def _template(doc: str, fields: Mapping[str, Any]) -> str:
-    """An error's message. It comes from elsewhere and str.format does what it says, so that it may
-    name fields and nothing more."""
-    try:
-        plain = all(
-            name is None or (name in fields and len(spec or "") <= 5)
-            for _, name, spec, _ in string.Formatter().parse(doc)
-        )
-    except ValueError:
-        plain = False
-    return doc if plain else doc.replace("{", "{{").replace("}", "}}")
 
 
 class _ContractMethod(Method[None, dict[str, Any], Any]):

@@ -38,7 +38,13 @@ def build(services: Iterable[Service]) -> dict[str, Any]:
                 )
         for method in service.methods.values():
             for error in method.raises:
-                errors[error.__name__] = _error(error, types)
+                described = _error(error, types)
+                if errors.setdefault(error.__name__, described) != described:
+                    raise DefinitionError(
+                        f"two errors are called {error.__name__}, and they differ",
+                        "rename one, or share it",
+                        at=error,
+                    )
     document: dict[str, Any] = {
         "mothlight": VERSION,
         "services": [_service(service) for service in services],
@@ -99,7 +105,12 @@ def _error(error: type[Error], types: Types) -> dict[str, Any]:
         required = field.default is field.default_factory is MISSING
         described.append({"name": field.name, "type": describe(node), "required": required})
     for name, named in reader.types.items():
-        types.setdefault(name, named)
+        if types.setdefault(name, named) != named:
+            raise DefinitionError(
+                f"{error.__name__} has a field of a type called {name}, and so is another type",
+                "rename one, or share it",
+                at=error,
+            )
     out: dict[str, Any] = {"code": error.code.value, "status": error.status}
     if error.__doc__:
         out["doc"] = error.__doc__

@@ -1,4 +1,5 @@
-"""``python -m mothlight.demo``: serves the demo on port 5000, and shows a call of each method.
+"""``python -m mothlight.demo``: serves the demo on port 5000 (or ``MOTHLIGHT_PORT``), and shows a
+call of each method.
 
 The weights (about 120 MB) are fetched first, once.
 """
@@ -6,6 +7,7 @@ The weights (about 120 MB) are fetched first, once.
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import subprocess
 import sys
@@ -64,9 +66,10 @@ def main() -> int:
         return 2
     from .app import Numbers, Photos, Sentiment, Voice, Writer
 
-    app = App(Sentiment, Photos, Numbers, Writer, Voice, host="0.0.0.0", port=PORT, cors="*")
+    port = int(os.environ.get("MOTHLIGHT_PORT", PORT))
+    app = App(Sentiment, Photos, Numbers, Writer, Voice, host="0.0.0.0", port=port, cors="*")
     if EXAMPLES.exists():
-        threading.Thread(target=show, args=(f"http://127.0.0.1:{PORT}",), daemon=True).start()
+        threading.Thread(target=show, args=(f"http://127.0.0.1:{port}",), daemon=True).start()
     return serve(app)
 
 

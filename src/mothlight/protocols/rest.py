@@ -73,7 +73,7 @@ class Rest:
                     self.backend.stream(request), request, headers, receive, send, self.settings
                 )
             else:
-                reply = await _watched(self.backend.unary(request), receive)
+                reply = await _watched(self.backend.unary(request), receive, loop)
                 await self._respond(send, method, reply, call)
         except Error as error:
             code = error.problem()["code"]
@@ -187,12 +187,12 @@ class Rest:
             await http.respond(send, 200, http.JSON, inline(payload), headers)
 
 
-async def _watched(answer: Any, receive: http.Receive) -> Reply:
+async def _watched(answer: Any, receive: http.Receive, loop: asyncio.AbstractEventLoop) -> Reply:
     """The answer; ClientGone, and the call cancelled, when the client leaves before it is there.
 
     Most calls end sooner than a watcher could be started, so one is started only for slow ones.
     """
-    task = asyncio.current_task()
+    task = asyncio.current_task(loop)  # without it, a system call asks which loop is ours
     assert task
     gone = False
     watcher: asyncio.Task[None] | None = None
@@ -208,7 +208,7 @@ async def _watched(answer: Any, receive: http.Receive) -> Reply:
         nonlocal watcher
         watcher = asyncio.create_task(watch())
 
-    timer = asyncio.get_running_loop().call_later(_PATIENCE, start)
+    timer = loop.call_later(_PATIENCE, start)
     try:
         reply: Reply = await answer
         return reply

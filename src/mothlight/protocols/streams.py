@@ -171,7 +171,7 @@ async def _with_pauses(
     pending: asyncio.Future[Any] | None = None
     try:
         while True:
-            pending = asyncio.ensure_future(anext(items))  # type: ignore[arg-type]
+            pending = asyncio.ensure_future(anext(items))
             while not (await asyncio.wait((pending,), timeout=seconds))[0]:
                 yield ()
             try:

@@ -1,0 +1,179 @@
+"""The App around its methods: pages, paths, mounts, CORS, its life."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from asgi import ask
+from broken import NoWeights
+from desk import Desk
+
+from mothlight import App, method, service
+from mothlight.errors import DefinitionError
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@asynccontextmanager
+async def app(**options: Any) -> AsyncIterator[App]:
+    made = App(Desk, **{"workers": 0, "grace": 2, **options})
+    async with made:
+        yield made
+
+
+@pytest.fixture
+def asks(run: Run) -> Callable[..., Any]:
+    """One request to an app of its own."""
+
+    def asks(verb: str, path: str, body: Any = b"", *, settings: Any = None, **options: Any) -> Any:
+        async def main() -> Any:
+            async with app(**(settings or {})) as made:
+                return await ask(made, verb, path, body, **options)
+
+        return run(main())
+
+    return asks
+
+
+def test_404_and_405(asks: Any) -> None:
+    answer = asks("POST", "/desk/nowhere", headers={"host": "["})
+    assert (answer.status, answer.problem["path"]) == (404, "/desk/nowhere")
+    answer = asks("GET", "/desk/echo")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    answer = asks("PUT", "/desk/find")
+    assert answer.headers["allow"] == "DELETE, GET"
+    answer = asks("POST", "/health/live")
+    assert answer.status == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert answer.problem["type"] == "MethodNotAllowed"
+
+
+def test_a_mounted_app_finds_its_paths(asks: Any) -> None:
+    for root, path in (("/ml", "/ml/desk/bell"), ("", "/desk/bell"), ("/de", "/desk/bell")):
+        answer = asks("POST", path, root_path=root)
+        assert (answer.status, answer.body) == (200, b'"ding"')
+    assert asks("POST", "/desk/bell/", root_path="").status == 404
+
+
+def test_pages(asks: Any) -> None:
+    assert asks("GET", "/health/live").json == {"status": "live"}
+    assert asks("GET", "/health/ready").json["status"] == "ready"
+    contract = asks("GET", "/contract")
+    etag = contract.headers["etag"]
+    assert etag == f'"{contract.json["hash"]}"'
+    again = asks("GET", "/contract", headers={"if-none-match": etag})
+    assert (again.status, again.body) == (304, b"")
+    assert asks("GET", "/openapi.json").json["openapi"] == "3.2.0"
+    assert asks("GET", "/openapi.json", query="version=1").status == 400
+    assert asks("GET", "/docs").headers["content-type"].startswith("text/html")
+    for path in ("/docs", "/contract", "/openapi.json"):
+        assert asks("GET", path, settings={"docs": False}).status == 404
+    asks("POST", "/desk/bell")
+    asks("POST", "/desk/echo", {"text": "x"})
+    metrics = asks("GET", "/metrics").body.decode()
+    assert 'mothlight_requests_total{code="ok",method="Desk.bell"}' in metrics
+    assert 'mothlight_batch_size_count{method="Desk.echo"}' in metrics
+
+
+def test_cors(asks: Any) -> None:
+    origin = {"origin": "https://app.example"}
+    preflight = {**origin, "access-control-request-method": "POST",
+                 "access-control-request-headers": "content-type, idempotency-key"}  # fmt: skip
+    on = {"cors": ("https://app.example",)}
+    answer = asks("OPTIONS", "/desk/echo", headers=preflight, settings=on)
+    assert answer.status == 200
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    assert "idempotency-key" in answer.headers["access-control-allow-headers"]
+    answer = asks("POST", "/desk/echo", {"text": "x"}, headers=origin, settings=on)
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    exposed = answer.headers["access-control-expose-headers"]
+    assert {"Call-Id", "Server-Timing", "Retry-After"} <= set(exposed.split(", "))
+    other = {"origin": "https://other.example"}
+    answer = asks("POST", "/desk/echo", {"text": "x"}, headers=other, settings=on)
+    assert "access-control-allow-origin" not in answer.headers
+    answer = asks("POST", "/desk/echo", {"text": "x"}, headers=other, settings={"cors": "*"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert asks("OPTIONS", "/desk/echo", headers=preflight).status == 405
+
+
+def test_an_app_that_was_never_started_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    made = App(Desk, workers=0)
+    answer = asyncio.run(ask(made, "POST", "/desk/bell"))
+    assert (answer.status, answer.problem["detail"]) == (503, "the server has not started")
+    assert "FastAPI(lifespan=app.lifespan)" in caplog.text
+    assert asyncio.run(ask(made, "GET", "/health/ready")).status == 503
+
+
+def test_an_app_needs_a_service() -> None:
+    with pytest.raises(DefinitionError, match="an App needs a service"):
+        App()
+
+
+def small(http: str | None = None, name: str = "Small") -> type:
+    def say(self: Any, x: int) -> int:
+        return x
+
+    return service(name=name)(type(name, (), {"say": method(http=http)(say)}))
+
+
+def test_two_methods_cannot_have_one_place() -> None:
+    with pytest.raises(DefinitionError, match="are both POST /say") as caught:
+        App(small("POST /say", "A"), small("POST /say", "B"), workers=0)
+    assert 'http="POST /..."' in caught.value.mend
+    App(small("POST /say", "A"), small("GET /say", "B"), workers=0)
+
+
+def test_two_services_cannot_have_one_name() -> None:
+    with pytest.raises(DefinitionError, match="two services are called Small") as caught:
+        App(small("POST /a"), small("POST /b"), workers=0)
+    assert '@service(name="...")' in caught.value.mend
+
+
+def test_rest_cannot_carry_a_stream_of_requests() -> None:
+    def take(self: Any, xs: Iterator[int]) -> int:
+        return sum(xs)
+
+    taker = service(type("Taker", (), {"take": method(take)}))
+    with pytest.raises(DefinitionError, match=r"take takes a stream of messages"):
+        App(taker, workers=0)
+
+
+def test_lifespan_events(run: Run) -> None:
+    async def live(made: App) -> list[dict[str, Any]]:
+        received = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return next(received)
+
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        await made({"type": "lifespan"}, receive, send)
+        return sent
+
+    events = run(live(App(Desk, workers=0)))
+    assert [e["type"] for e in events] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+    (failed,) = run(live(App(NoWeights, workers=0)))
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "weights.safetensors is not here" in failed["message"]
+
+
+def test_a_websocket_is_turned_away(run: Run) -> None:
+    async def main() -> list[Any]:
+        sent: list[Any] = []
+
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        await App(Desk, workers=0)({"type": "websocket", "path": "/"}, send, send)  # type: ignore[arg-type]
+        return sent
+
+    assert [e["type"] for e in run(main())] == ["websocket.close"]
