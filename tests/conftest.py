@@ -1,4 +1,4 @@
-"""What every suite may use: servers as real processes, each with its log shown when a test fails."""
+"""What every suite may use: servers as real processes."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ class NoDart(Exception):
 
 
 def dart() -> Path:
-    """A Dart VM that runs: `MOTHLIGHT_DART`, `dart` on the path, or the fetched one. Raises NoDart."""
+    """A Dart VM that runs: `MOTHLIGHT_DART`, `dart` on the path, or the fetched one.
+    Raises NoDart."""
     for given in (os.environ.get("MOTHLIGHT_DART"), shutil.which("dart")):
         if given:
             return Path(given)

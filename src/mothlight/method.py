@@ -6,13 +6,12 @@ import copy
 import enum
 import inspect
 import re
-import types
 import typing
-from collections import abc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, get_args, get_origin, overload
+from typing import Any, Generic, TypeVar, overload
 
+from . import signature
 from .errors import DefinitionError, Error
 from .schema import (
     Enum,
@@ -26,7 +25,6 @@ from .schema import (
     Ref,
     Shape,
 )
-from .schema.reader import resolve
 
 if typing.TYPE_CHECKING:
     from .service import Service
@@ -37,15 +35,6 @@ F = TypeVar("F")
 
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PAGES = ("/openapi.json", "/docs", "/contract", "/health", "/metrics", "/calls")
-_STREAMS = (
-    abc.AsyncIterator,
-    abc.AsyncGenerator,
-    abc.AsyncIterable,
-    abc.Iterator,
-    abc.Generator,
-    abc.Iterable,
-)
-_LISTS = (list, abc.Sequence)
 _MAX_BATCH = 4096
 
 
@@ -56,6 +45,13 @@ class Cardinality(enum.Enum):
     SERVER_STREAM = "server_stream"
     CLIENT_STREAM = "client_stream"
     DUPLEX = "duplex"
+
+    @staticmethod
+    def of(streams_in: bool, streams_out: bool) -> Cardinality:
+        """The cardinality by which side streams."""
+        if streams_in:
+            return Cardinality.DUPLEX if streams_out else Cardinality.CLIENT_STREAM
+        return Cardinality.SERVER_STREAM if streams_out else Cardinality.UNARY
 
     @property
     def streams_in(self) -> bool:
@@ -74,6 +70,10 @@ class Batching:
     max_size: int
     max_wait: float = 0.0
 
+    @property
+    def is_sound(self) -> bool:
+        return 1 <= self.max_size <= _MAX_BATCH and self.max_wait >= 0
+
 
 class Method(Generic[I, O, F]):
     """One method of a service: a mark on the function, and after ``@service`` its description.
@@ -87,7 +87,7 @@ class Method(Generic[I, O, F]):
     input: Shape[I]
     output: Shape[O]
     parameter: str
-    default: Any = inspect.Parameter.empty
+    default: Any = signature.EMPTY
     verb: str
     path: str
 
@@ -142,67 +142,24 @@ class Method(Generic[I, O, F]):
 
     def _read_signature(self, cls: type, reader: Reader) -> None:
         func, who = self.func, f"{cls.__name__}.{self.name}"
-        hints = resolve(func, func)
-        parameters = list(inspect.signature(func).parameters.values())[1:]
-        if len(parameters) > 1 or any(p.kind not in _PLAIN for p in parameters):
+        if (batching := self.batching) and not batching.is_sound:
             raise DefinitionError(
-                f"{who} takes {len(parameters)} parameters "
-                f"({', '.join(str(p).split(':')[0] for p in parameters)}); a method takes one",
-                "put them in a message:   " + _as_message(self.name, parameters, hints),
+                f"{who} is batched with max_size={batching.max_size}, max_wait={batching.max_wait}",
+                f"max_size is 1 to {_MAX_BATCH} calls, max_wait a number of seconds from 0",
                 at=func,
             )
-        given = parameters[0] if parameters else None
-        self.parameter = given.name if given else ""
-        self.default = given.default if given else inspect.Parameter.empty
-        if given and given.name not in hints:
-            raise DefinitionError(
-                f"{who} does not say what {given.name} is",
-                f"write its type:   def {self.name}(self, {given.name}: Review) -> ...",
-                at=func,
-            )
-        if "return" not in hints:
-            raise DefinitionError(
-                f"{who} does not say what it returns",
-                f"write its type:   def {self.name}(...) -> Verdict:",
-                at=func,
-            )
-        taken = hints[given.name] if given else None
-        returned = hints["return"]
-        if self.batching:
-            taken, returned = self._unwrap_batch(who, taken, returned)
-            streams_in = streams_out = False
-        else:
-            taken, streams_in = self._item(who, taken)
-            returned, streams_out = self._item(who, returned)
-            self._check_streams(who, streams_out)
-            if not streams_in and get_origin(taken) in _LISTS:
-                raise DefinitionError(
-                    f"{who} takes a list: is it a batch of calls, or one call's message?",
-                    f"a batch: mark it   @batched(max_size=32)   "
-                    f"one message: put the list in a field:   "
-                    f"class {self.name.title()}Request(BaseModel): items: list[...]",
-                    at=func,
-                )
-        returned, more = _without_errors(returned)
-        self.raises = tuple(dict.fromkeys((*self.raises, *more)))
-        for error in self.raises:
-            if not (isinstance(error, type) and issubclass(error, Error)):
-                raise DefinitionError(
-                    f"{who} raises={error!r}, which is not an Error",
-                    "declare it:   class TextTooLong(Error): ...",
-                    at=func,
-                )
-        self.cardinality = Cardinality(
-            [["unary", "server_stream"], ["client_stream", "duplex"]][streams_in][streams_out]
-        )
-        message = reader.read(taken, f"{who}'s {self.parameter or 'message'}", (), func)
-        result = reader.read(returned, f"{who}'s result", (), func)
-        self.input = Shape(taken, message, reader.types)
-        self.output = Shape(returned, result, reader.types)
+        found = signature.read(func, who, batched=batching is not None, raises=self.raises)
+        self.parameter, self.default = found.parameter, found.default
+        self.raises = found.raises
+        self.cardinality = Cardinality.of(found.streams_in, found.streams_out)
+        message = reader.read(found.message, f"{who}'s {self.parameter or 'message'}", (), func)
+        result = reader.read(found.result, f"{who}'s result", (), func)
+        self.input = Shape(found.message, message, reader.types)
+        self.output = Shape(found.result, result, reader.types)
         self._check_default(who)
 
     def _check_default(self, who: str) -> None:
-        if self.default is inspect.Parameter.empty:
+        if self.default is signature.EMPTY:
             return
         try:
             self.input.decode(self.input.encode(self.default))
@@ -212,51 +169,6 @@ class Method(Generic[I, O, F]):
                 f"write another default, or another type:   {self.parameter}: str | None = None",
                 at=self.func,
             ) from None
-
-    def _item(self, who: str, hint: Any) -> tuple[Any, bool]:
-        """(item type, True) of an iterator's hint; (the hint, False) of any other."""
-        if (get_origin(hint) or hint) not in _STREAMS:
-            return hint, False
-        if not get_args(hint):
-            raise DefinitionError(
-                f"{who} has a stream that does not say of what",
-                "write the type of its items:   Iterator[Token]",
-                at=self.func,
-            )
-        return get_args(hint)[0], True
-
-    def _unwrap_batch(self, who: str, taken: Any, returned: Any) -> tuple[Any, Any]:
-        assert self.batching
-        size = self.batching.max_size
-        if not 1 <= size <= _MAX_BATCH or self.batching.max_wait < 0:
-            raise DefinitionError(
-                f"{who} is batched with max_size={size}, max_wait={self.batching.max_wait}",
-                f"max_size is 1 to {_MAX_BATCH} calls, max_wait a number of seconds from 0",
-                at=self.func,
-            )
-        if not (_is_list(taken) and _is_list(returned)):
-            raise DefinitionError(
-                f"{who} is @batched and must take a list and return a list",
-                f"write   def {self.name}(self, reviews: list[Review]) -> list[Verdict]:"
-                "   (each caller sends one Review and gets one Verdict)",
-                at=self.func,
-            )
-        return get_args(taken)[0], get_args(returned)[0]
-
-    def _check_streams(self, who: str, streams_out: bool) -> None:
-        if streams_out and inspect.iscoroutinefunction(self.func):
-            raise DefinitionError(
-                f"{who} is an async def that returns an iterator instead of yielding",
-                "yield the items in it, or make it a plain def",
-                at=self.func,
-            )
-        yields = inspect.isgeneratorfunction(self.func) or inspect.isasyncgenfunction(self.func)
-        if yields and not streams_out:
-            raise DefinitionError(
-                f"{who} yields, but its result is not a stream",
-                f"write   def {self.name}(...) -> Iterator[Token]:",
-                at=self.func,
-            )
 
     # Its place in REST
 
@@ -306,7 +218,7 @@ class Method(Generic[I, O, F]):
             return [(f.wire, f.type, f.required) for f in named.fields]
         if isinstance(node, Nothing):
             return []
-        return [(self.parameter, node, self.default is inspect.Parameter.empty)]
+        return [(self.parameter, node, self.default is signature.EMPTY)]
 
     @property
     def is_bare(self) -> bool:
@@ -363,35 +275,6 @@ _KINDS: dict[Cardinality, Any] = {
     Cardinality.CLIENT_STREAM: ClientStream,
     Cardinality.DUPLEX: Duplex,
 }
-_PLAIN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-# Reading signatures
-
-
-def _is_list(hint: Any) -> bool:
-    return get_origin(hint) in _LISTS and bool(get_args(hint))
-
-
-def _without_errors(hint: Any) -> tuple[Any, list[type[Error]]]:
-    """``Verdict | TextTooLong | Error`` as Verdict and the errors that it declares."""
-    origin = get_origin(hint)
-    if origin is not typing.Union and not isinstance(hint, types.UnionType):
-        return hint, []
-    errors = [a for a in get_args(hint) if isinstance(a, type) and issubclass(a, Error)]
-    rest = [a for a in get_args(hint) if a not in errors]
-    if not errors or not rest:
-        return hint, []
-    return typing.Union[tuple(rest)], [e for e in errors if e is not Error]  # noqa: UP007
-
-
-def _as_message(name: str, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> str:
-    fields = "; ".join(
-        f"{p.name}: {getattr(hints.get(p.name), '__name__', 'str')}"
-        + ("" if p.default is p.empty else f" = {p.default!r}")
-        for p in parameters
-    )
-    return f"class {name.title().replace('_', '')}Request(BaseModel): {fields}"
 
 
 def _not_in_query(method: Method[Any, Any, Any]) -> str:

@@ -477,7 +477,7 @@ def test_any_field_may_come_as_a_broken_file(kitchen: Live, name: str) -> None:
 def test_a_file_may_not_be_referred_to(kitchen: Live) -> None:
     """{"$media": 0} is how a message travels inside; from outside it must mean nothing."""
     for value in ('{"$media": 0}', '{"$media": 10}', '{"$media": -1}', '{"$media": "x"}'):
-        for body in (value, '{"image": %s}' % value):
+        for body in (value, f'{{"image": {value}}}'):
             path = "measure" if body == value else "label"
             is_refused(post(kitchen, path, body.encode()), 422)
     answer = form(

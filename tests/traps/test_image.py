@@ -60,7 +60,7 @@ def refused(server: Live, data: bytes, status: int, kind: str, path: str = "/dec
 @pytest.mark.demo
 @pytest.mark.slow
 def test_trap_19_the_tutorials_own_network_never_gets_ready(tmp_path: Path) -> None:
-    """Its fc layer expects 3136 features and gets 3600: found at start-up, not by the first user."""
+    """Its fc layer expects 3136 features and gets 3600: found before the first user comes."""
     (tmp_path / "broken.py").write_text(BROKEN)
     begin = time.monotonic()
     server = Live(str(tmp_path / "broken.py"), tmp_path / "log")

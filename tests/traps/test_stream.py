@@ -396,6 +396,16 @@ def test_trap_41_stalled_readers_hold_up_nobody(streams: Live) -> None:
     wait_until(lambda: state(streams)["running"] == 0, "all are closed", 5)
 
 
+@pytest.mark.slow
+def test_trap_41_a_reader_that_stops_for_good_is_let_go(serve: Callable[..., Live]) -> None:
+    """Or 128 of them would hold a worker's places for ever."""
+    server = serve(f"{TUTORIAL}:Numbers", send_timeout=1)
+    with stalled(server, "/fast?count=1000000"):
+        wait_until(lambda: state(server)["running"] == 1, "it runs")
+        wait_until(lambda: state(server)["running"] == 0, "the generator is closed", 6)
+    assert "Traceback" not in server.text()
+
+
 # 43 and 44: lines
 
 

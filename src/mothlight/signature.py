@@ -1,0 +1,181 @@
+"""What a method's signature says: its message, its result, what streams, what may fail."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections import abc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+from .errors import DefinitionError, Error
+from .schema.reader import resolve
+
+EMPTY: Any = inspect.Parameter.empty
+"""The default of a parameter that has none."""
+
+_STREAMS = (
+    abc.AsyncIterator,
+    abc.AsyncGenerator,
+    abc.AsyncIterable,
+    abc.Iterator,
+    abc.Generator,
+    abc.Iterable,
+)
+_LISTS = (list, abc.Sequence)
+_PLAIN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """``message`` and ``result`` are the types of one message, of one item where it streams."""
+
+    parameter: str
+    default: Any
+    message: Any
+    result: Any
+    streams_in: bool
+    streams_out: bool
+    raises: tuple[type[Error], ...]
+
+
+def read(
+    func: Callable[..., Any],
+    who: str,
+    *,
+    batched: bool,
+    raises: Sequence[type[Error]] = (),
+) -> Signature:
+    """The signature of a method. Raises DefinitionError where it cannot be served."""
+    given, hints = _parameters(func, who)
+    if "return" not in hints:
+        raise DefinitionError(
+            f"{who} does not say what it returns",
+            f"write its type:   def {func.__name__}(...) -> Verdict:",
+            at=func,
+        )
+    taken = hints[given.name] if given else None
+    returned = hints["return"]
+    streams_in = streams_out = False
+    if batched:
+        taken, returned = _batch_items(func, who, taken, returned)
+    else:
+        taken, streams_in = _item(func, who, taken)
+        returned, streams_out = _item(func, who, returned)
+        _check_streams(func, who, streams_out)
+    if not batched and not streams_in and get_origin(taken) in _LISTS:
+        raise DefinitionError(
+            f"{who} takes a list: is it a batch of calls, or one call's message?",
+            f"a batch: mark it   @batched(max_size=32)   "
+            f"one message: put the list in a field:   "
+            f"class {func.__name__.title()}Request(BaseModel): items: list[...]",
+            at=func,
+        )
+    returned, more = _without_errors(returned)
+    declared = tuple(dict.fromkeys((*raises, *more)))
+    for error in declared:
+        if not (isinstance(error, type) and issubclass(error, Error)):
+            raise DefinitionError(
+                f"{who} raises={error!r}, which is not an Error",
+                "declare it:   class TextTooLong(Error): ...",
+                at=func,
+            )
+    return Signature(
+        parameter=given.name if given else "",
+        default=given.default if given else EMPTY,
+        message=taken,
+        result=returned,
+        streams_in=streams_in,
+        streams_out=streams_out,
+        raises=declared,
+    )
+
+
+def _parameters(
+    func: Callable[..., Any], who: str
+) -> tuple[inspect.Parameter | None, dict[str, Any]]:
+    """(the message's parameter, all hints)."""
+    hints = resolve(func, func)
+    parameters = list(inspect.signature(func).parameters.values())[1:]
+    if len(parameters) > 1 or any(p.kind not in _PLAIN for p in parameters):
+        raise DefinitionError(
+            f"{who} takes {len(parameters)} parameters "
+            f"({', '.join(str(p).split(':')[0] for p in parameters)}); a method takes one",
+            "put them in a message:   " + _as_message(func.__name__, parameters, hints),
+            at=func,
+        )
+    given = parameters[0] if parameters else None
+    if given and given.name not in hints:
+        raise DefinitionError(
+            f"{who} does not say what {given.name} is",
+            f"write its type:   def {func.__name__}(self, {given.name}: Review) -> ...",
+            at=func,
+        )
+    return given, hints
+
+
+def _batch_items(func: Callable[..., Any], who: str, taken: Any, returned: Any) -> tuple[Any, Any]:
+    if not (_is_list(taken) and _is_list(returned)):
+        raise DefinitionError(
+            f"{who} is @batched and must take a list and return a list",
+            f"write   def {func.__name__}(self, reviews: list[Review]) -> list[Verdict]:"
+            "   (each caller sends one Review and gets one Verdict)",
+            at=func,
+        )
+    return get_args(taken)[0], get_args(returned)[0]
+
+
+def _check_streams(func: Callable[..., Any], who: str, streams_out: bool) -> None:
+    if streams_out and inspect.iscoroutinefunction(func):
+        raise DefinitionError(
+            f"{who} is an async def that returns an iterator instead of yielding",
+            "yield the items in it, or make it a plain def",
+            at=func,
+        )
+    yields = inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func)
+    if yields and not streams_out:
+        raise DefinitionError(
+            f"{who} yields, but its result is not a stream",
+            f"write   def {func.__name__}(...) -> Iterator[Token]:",
+            at=func,
+        )
+
+
+def _item(func: Callable[..., Any], who: str, hint: Any) -> tuple[Any, bool]:
+    """(item type, True) of an iterator's hint; (the hint, False) of any other."""
+    if (get_origin(hint) or hint) not in _STREAMS:
+        return hint, False
+    if not get_args(hint):
+        raise DefinitionError(
+            f"{who} has a stream that does not say of what",
+            "write the type of its items:   Iterator[Token]",
+            at=func,
+        )
+    return get_args(hint)[0], True
+
+
+def _is_list(hint: Any) -> bool:
+    return get_origin(hint) in _LISTS and bool(get_args(hint))
+
+
+def _without_errors(hint: Any) -> tuple[Any, list[type[Error]]]:
+    """``Verdict | TextTooLong | Error`` as Verdict and the errors that it declares."""
+    origin = get_origin(hint)
+    if origin is not typing.Union and not isinstance(hint, types.UnionType):
+        return hint, []
+    errors = [a for a in get_args(hint) if isinstance(a, type) and issubclass(a, Error)]
+    rest = [a for a in get_args(hint) if a not in errors]
+    if not errors or not rest:
+        return hint, []
+    return typing.Union[tuple(rest)], [e for e in errors if e is not Error]  # noqa: UP007
+
+
+def _as_message(name: str, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> str:
+    fields = "; ".join(
+        f"{p.name}: {getattr(hints.get(p.name), '__name__', 'str')}"
+        + ("" if p.default is p.empty else f" = {p.default!r}")
+        for p in parameters
+    )
+    return f"class {name.title().replace('_', '')}Request(BaseModel): {fields}"
