@@ -1,4 +1,4 @@
-"""``python -m bench [noop text image stream] [--rounds 3] [--seconds 3]``
+"""``python -m bench [noop text image stream] [--rounds 3] [--seconds 2]``
 
 All works together take about four minutes and write ``bench/RESULTS.md``; a choice of works, or
 fewer than three rounds, only prints.
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("works", nargs="*", help=f"of {', '.join(CASES)}; all by default")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=3, help="for each contender and round")
+    parser.add_argument("--seconds", type=int, default=2, help="for each contender and round")
     options = parser.parse_args()
     if unknown := set(options.works) - set(CASES):
         parser.error(f"no such work: {', '.join(sorted(unknown))}")
@@ -44,6 +44,7 @@ def main() -> None:
             "case": row.case.name,
             "work": row.work.title,
             "unit": row.work.unit.strip(),
+            "others": row.foreign,
             **row.figures,
         }
         for row in rows

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,6 +26,9 @@ class Row:
     work: Work
     figures: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    foreign: list[float] = field(default_factory=list)
+    """Cores busy with other things before each round: threads that fight over two idle cores may
+    be faster when one of them is taken, so that a ratio means little without it."""
 
     def ratio(self, name: str, to: str) -> tuple[float, float, float] | None:
         """(median, lowest, highest) over the rounds; None when one of the two was not there."""
@@ -62,14 +68,33 @@ def measure(case: Case, rounds: int, seconds: float, say: Callable[[str], None])
                     row.notes.append(f"batches of {loop.best}")
         for number in range(rounds):
             for row in rows:
+                row.foreign.append(_busy(0.5))
                 for contender in contenders if number % 2 == 0 else reversed(contenders):
                     request = case.request_of(contender)
                     server = modules[contender.module]
                     found = server.drive(request, row.work.connections, seconds)
                     row.figures[contender.name].append(found[row.work.figure])
                 shown = ", ".join(f"{n} {f[-1]:,.4g}" for n, f in row.figures.items())
-                say(f"{case.name}, {row.work.title}, round {number + 1}: {shown}{row.work.unit}")
+                say(
+                    f"{case.name}, {row.work.title}, round {number + 1}: {shown}{row.work.unit}"
+                    f" (others: {row.foreign[-1]:.1f} cores)"
+                )
     return rows
+
+
+def _busy(seconds: float) -> float:
+    """How many cores are busy while no contender is driven; NaN where Linux is not there to say."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return math.nan
+
+    def busy() -> float:
+        ticks = [int(field) for field in stat.read_text().split("\n", 1)[0].split()[1:9]]
+        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # idle, iowait
+
+    before, start = busy(), time.perf_counter()
+    time.sleep(seconds)
+    return (busy() - before) / (time.perf_counter() - start)
 
 
 def _compare(case: Case, modules: dict[str, Server | Loop]) -> None:

@@ -24,6 +24,8 @@ Made by `python -m bench` (`make bench`); do not edit.
 Each ratio is the median over the rounds, and in brackets the lowest and the highest, of figures
 taken one after the other in the same round. Rates: more is better. p50 and first item: **less is
 better**. The absolute figures are weak: load generator, server and worker share the {cores} cores.
+"Others' cores" are busy with something else before each round; above 0.1 the machine was shared and
+the row is weak.
 
 """
 
@@ -31,19 +33,20 @@ _FOOT = """
 Mothlight: one worker process, `mothlight.serve`, as its users write it (`bench/served.py`).
 FastAPI: one uvicorn process, the model inline in a `def` endpoint, and beside it in an `async def`
 one, which is faster and lets nobody else in meanwhile; streams from an `async def` generator, which
-serves one client after the other (`bench/byhand.py`). Bare uvicorn: a raw ASGI function that parses and writes the same
-JSON with `json`, or sends the same 200 chunks (`bench/bare.py`). Plain loop: `predict` in one
-process, no server, at its best batch size up to 32; for one connection one item alone, its mean;
-photos are decoded in the loop (`bench/loop.py`). Everywhere one torch thread. Calls are driven by
-`wrk`, streams by `bench/client.py`; each in a closed loop over kept-alive connections.
+serves one client after the other (`bench/byhand.py`). Bare uvicorn: a raw ASGI function that parses
+and writes the same JSON with `json`, or sends the same 200 chunks (`bench/bare.py`). Plain loop:
+`predict` in one process, no server, at its best batch size up to 32; for one connection one item
+alone, its mean; photos are decoded in the loop (`bench/loop.py`). Everywhere one torch thread.
+Calls are driven by `wrk`, streams by `bench/client.py`; each in a closed loop over kept-alive
+connections.
 """
 
 
 def table(rows: Sequence[Row]) -> str:
     """A Markdown table."""
     lines = [
-        "| work | contender | ÷ FastAPI | ÷ limit | limit | absolute (weak) |",
-        "|---|---|---|---|---|---|",
+        "| work | contender | ÷ FastAPI | ÷ limit | limit | others' cores | absolute (weak) |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         for name in row.names:
@@ -51,7 +54,9 @@ def table(rows: Sequence[Row]) -> str:
             lines.append(
                 f"| {row.case.name}: {row.work.title}{_less(row)} | {name} "
                 f"| {_ratio(row.ratio(name, FASTAPI))} | {_ratio(row.ratio(name, limit))} "
-                f"| {', '.join([limit, *row.notes])} | {_absolute(row, name)} |"
+                f"| {', '.join([limit, *row.notes])} "
+                f"| {median(row.foreign):.1f} ({min(row.foreign):.1f}–{max(row.foreign):.1f}) "
+                f"| {_absolute(row, name)} |"
             )
     return "\n".join(lines)
 
