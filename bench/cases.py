@@ -93,7 +93,7 @@ CASES = {
         ),
         Case(
             "text",
-            "a small MLP, 0.4 ms alone, about 4× cheaper in batches of 32",
+            "a small MLP, p50 0.5 to 0.9 ms alone, 0.09 to 0.11 an item in batches of 32",
             _review,
             (Work("128 connections", 128, "rate"), Work("1 connection, p50", 1, "p50")),
             (_MOTHLIGHT, _FASTAPI, _FASTAPI_ASYNC, Contender(LOOP, "loop")),

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
         120.0, description="longest time of a unary call in seconds, whatever its client asks for"
     )
     max_body: PositiveInt = Field(32 * 1024 * 1024, description="bytes of a request's body")
+    max_json: PositiveInt = Field(
+        4 * 1024 * 1024, description="bytes of JSON in it; large files go as multipart or raw"
+    )
     max_parts: PositiveInt = Field(64, description="parts of a multipart body")
     max_string: PositiveInt = Field(
         100_000, description="characters of a string that has no max_length of its own"

@@ -270,21 +270,21 @@ CASES = [(unary, method), (unary_async, method), (stream, method), (listed, meth
 
 @pytest.mark.parametrize(("function", "mark"), CASES, ids=lambda c: getattr(c, "__name__", ""))
 def test_examples_are_tried(function: Any, mark: Any) -> None:
-    example(function, 2, mark).try_examples()
-    example(function, lambda: 2, mark).try_examples()
+    example(function, 2, mark).try_examples(asyncio.run)
+    example(function, lambda: 2, mark).try_examples(asyncio.run)
     if function not in (stream, stream_async):
         with pytest.raises(ZeroDivisionError):
-            example(function, 0, mark).try_examples()
+            example(function, 0, mark).try_examples(asyncio.run)
 
 
 @pytest.mark.parametrize("function", [stream, stream_async])
 def test_an_example_whose_stream_is_empty_is_fine(function: Any) -> None:
-    example(function, 1).try_examples()
+    example(function, 1).try_examples(asyncio.run)
 
 
 def test_an_example_of_the_wrong_type_is_refused() -> None:
     with pytest.raises(ValueError, match="Expected `int`"):
-        example(unary, "two").try_examples()
+        example(unary, "two").try_examples(asyncio.run)
 
 
 def test_an_example_that_is_answered_by_an_error_is_refused() -> None:
@@ -292,4 +292,4 @@ def test_an_example_that_is_answered_by_an_error_is_refused() -> None:
         return [Odd(n=x) for x in xs]
 
     with pytest.raises(Odd):
-        example(odd, 1, batched).try_examples()
+        example(odd, 1, batched).try_examples(asyncio.run)

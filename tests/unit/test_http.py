@@ -125,4 +125,23 @@ def test_problems_carry_their_headers(run: Run) -> None:
 
     assert run(headers(Overloaded(retry_after=0.1)))[b"retry-after"] == b"1"
     assert run(headers(MethodNotAllowed(path="/", allow=["GET", "PUT"])))[b"allow"] == b"GET, PUT"
-    assert run(headers(RequestTimeout(seconds=1)))[b"connection"] == b"close"
+
+
+def test_a_refused_body_is_drained_before_the_connection_is_closed(run: Run) -> None:
+    log: list[Any] = []
+    pieces = [b"x" * 1000] * 3
+
+    async def send(event: Any) -> None:
+        log.append(event)
+
+    async def receive() -> Any:
+        log.append("read")
+        body = pieces.pop()
+        return {"type": "http.request", "body": body, "more_body": bool(pieces)}
+
+    run(http.respond_unread(send, receive, RequestTimeout(seconds=1), Settings()))
+    start, answer, *reads, end = log
+    assert dict(start["headers"])[b"connection"] == b"close"
+    assert answer["more_body"] and b"RequestTimeout" in answer["body"]
+    assert reads == ["read"] * 3
+    assert not end.get("more_body")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Sequence
 from typing import Any
 
 from ..errors import BadMedia, Error, Internal
@@ -130,33 +130,39 @@ class Instance:
             finally:
                 await _aclose(iterator)
 
-    def try_examples(self) -> None:
+    def try_examples(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         """Calls every method that has an example once (of a stream, up to its first item), so that
-        what cannot work fails before the first user comes. Raises what the method raises."""
+        what cannot work fails before the first user comes. Raises what the method raises. ``run``
+        runs a coroutine on the event loop that will serve: what a model opens there stays good."""
         for method in self.service.methods.values():
             if method.example is not None and not method.cardinality.streams_in:
                 example = method.example() if callable(method.example) else method.example
                 message = decode(method, method.input.encode(example))
-                result = self._first(method, message)
+                result = self._first(method, message, run)
                 if isinstance(result, Error):
                     raise result
                 if result is not _NO_ITEM:
                     method.output.encode(result)
 
-    def _first(self, method: Method[Any, Any, Any], message: Any) -> Any:
+    def _first(
+        self,
+        method: Method[Any, Any, Any],
+        message: Any,
+        run: Callable[[Coroutine[Any, Any, Any]], Any],
+    ) -> Any:
         if not method.batching:
             result = call(method, self.object, message)
         else:
             result = method.func(self.object, [message])
         if method.cardinality.streams_out:
             if method.is_async:
-                return asyncio.run(_first_of(result))
+                return run(_first_of(result))
             try:
                 return next(iter(result), _NO_ITEM)
             finally:
                 _close(result)
         if method.is_async:
-            result = asyncio.run(result)
+            result = run(result)
         if method.batching:
             _check_length(method, result, 1)
             return result[0]

@@ -79,15 +79,17 @@ class ThreadRunner:
         if self.instance is None:
             loop = asyncio.get_running_loop()
             try:
-                self.instance = await loop.run_in_executor(self._model, self._construct)
+                self.instance = await loop.run_in_executor(self._model, self._construct, loop)
             except BaseException:
                 self._model.shutdown(wait=False)
                 raise
 
-    def _construct(self) -> Instance:
+    def _construct(self, loop: asyncio.AbstractEventLoop) -> Instance:
         try:
             instance = Instance(self.service)
-            instance.try_examples()
+            instance.try_examples(
+                lambda work: asyncio.run_coroutine_threadsafe(work, loop).result()
+            )
         except Exception as error:
             raise StartupError(f"{self.service.name} could not be started: {error}") from error
         return instance

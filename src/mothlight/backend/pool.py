@@ -19,7 +19,10 @@ from .process import Process
 log = logging.getLogger("mothlight")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 10.0
-"""Seconds before a dead worker is replaced; doubled while its successors cannot be started."""
+"""Seconds before a dead worker is replaced; doubled while its successors die young."""
+
+_YOUNG = 5.0
+"""Seconds that a worker has to live for its death to count as a single mishap."""
 
 
 class Pool:
@@ -111,7 +114,14 @@ class Crew:
         metrics.worker_restarted(self.service.name)
         if self._stopping:
             return
-        log.error("a worker of %s died; another is started", self.service.name)
+        lived = asyncio.get_running_loop().time() - dead.ready_since
+        self._pause = _FIRST_PAUSE if lived > _YOUNG else min(2 * self._pause, _LONGEST_PAUSE)
+        log.error(
+            "a worker of %s died after %.1f s; another is started in %g s",
+            self.service.name,
+            lived,
+            self._pause,
+        )
         task = asyncio.get_running_loop().create_task(self._rehire())
         self._restarts.add(task)
         task.add_done_callback(self._restarts.discard)
@@ -125,7 +135,6 @@ class Crew:
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE)
                 log.error("%s\nnext try in %g s", error, self._pause)
             else:
-                self._pause = _FIRST_PAUSE
                 return
 
     def unary(self, request: Request) -> Coroutine[Any, Any, Reply]:

@@ -32,6 +32,7 @@ class Process(asyncio.Protocol):
         self.service, self.threads = service, threads
         self.changed, self.died = changed, died
         self.ready = False
+        self.ready_since = 0.0
         self.stopping = False
         self.started: asyncio.Future[None]
         self.closed: asyncio.Future[None]
@@ -89,6 +90,7 @@ class Process(asyncio.Protocol):
                         self.changed()
                 case wire.Ready():
                     self.ready = True
+                    self.ready_since = asyncio.get_running_loop().time()
                     self.started.set_result(None)
                 case wire.Failed(traceback):
                     self._fail_start(f"{self.service.name} could not be started\n{traceback}")

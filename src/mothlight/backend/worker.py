@@ -37,14 +37,15 @@ reads meanwhile costs as much."""
 
 
 class Worker:
-    def __init__(self, channel: wire.Channel, instance: Instance) -> None:
-        self.channel, self.instance = channel, instance
+    def __init__(
+        self, channel: wire.Channel, instance: Instance, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.channel, self.instance, self.loop = channel, instance, loop
         self.methods = instance.service.methods
         self.reading = threading.Lock()
         self.model = threading.Lock()
         self.streams: dict[int, Stream] = {}
         self.quick: set[str] = set()  # methods whose last batch took less than QUICK
-        self.loop = asyncio.new_event_loop()
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
     def run(self) -> None:
@@ -264,12 +265,13 @@ def main(descriptor: int) -> None:
     start = time.perf_counter()
     try:
         instance = Instance(load(setup))
-        instance.try_examples()
+        loop = asyncio.new_event_loop()
+        instance.try_examples(loop.run_until_complete)
     except BaseException:
         channel.send(wire.Failed(traceback.format_exc()))
         sys.exit(1)
     channel.send(wire.Ready(time.perf_counter() - start))
-    Worker(channel, instance).run()
+    Worker(channel, instance, loop).run()
 
 
 if __name__ == "__main__":

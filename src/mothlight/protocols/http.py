@@ -6,6 +6,7 @@ A request's headers are read once into a dict; a body is read whole, bounded in 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -30,8 +31,20 @@ PROBLEM = b"application/problem+json"
 _WHITE = b" \t"
 
 
+_GAP, _LEFT = 0.5, 64 * 1024 * 1024
+"""Seconds without a byte, and bytes, that the rest of a refused body is waited for."""
+
+
 class ClientGone(Exception):
     """The client closed the connection before its request was whole."""
+
+
+class BodyUnread(Exception):
+    """A body was refused before all of it was read; ``error`` says why."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def head(scope: Scope) -> dict[bytes, bytes]:
@@ -65,9 +78,15 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Set
 
 
 async def respond(
-    send: Send, status: int, media_type: bytes, body: bytes, headers: Iterable[Header] = ()
+    send: Send,
+    status: int,
+    media_type: bytes,
+    body: bytes,
+    headers: Iterable[Header] = (),
+    *,
+    more: bool = False,
 ) -> None:
-    """Sends a whole response."""
+    """Sends a whole response; with ``more`` the connection stays open for the end of it."""
     await send(
         {
             "type": "http.response.start",
@@ -79,10 +98,32 @@ async def respond(
             ],
         }
     )
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def respond_problem(send: Send, error: Error, headers: Iterable[Header] = ()) -> None:
+async def respond_unread(
+    send: Send, receive: Receive, error: Error, settings: Settings, headers: Iterable[Header] = ()
+) -> None:
+    """Sends a problem to a client that may still be sending its body. To close at once would reset
+    the connection, and a client that only writes for now (dart:io) would never see the answer: so
+    what it sends is read and thrown away, within bounds, and then the connection is closed."""
+    linger = _GAP if isinstance(error, RequestTimeout) else settings.body_timeout
+    await respond_problem(send, error, [*headers, (b"connection", b"close")], more=True)
+    loop = asyncio.get_running_loop()
+    left, end = _LEFT, loop.time() + linger
+    with contextlib.suppress(TimeoutError):
+        while left > 0 and loop.time() < end:
+            async with asyncio.timeout(_GAP):
+                event = await receive()
+            left -= len(event.get("body", b""))
+            if event["type"] == "http.disconnect" or not event.get("more_body"):
+                break
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def respond_problem(
+    send: Send, error: Error, headers: Iterable[Header] = (), *, more: bool = False
+) -> None:
     """Sends an error as a problem document (RFC 9457)."""
     document = error.problem()
     extra = list(headers)
@@ -90,10 +131,8 @@ async def respond_problem(send: Send, error: Error, headers: Iterable[Header] = 
         extra.append((b"retry-after", b"%d" % max(1, round(seconds))))
     if isinstance(error, MethodNotAllowed):
         extra.append((b"allow", ", ".join(error.allow).encode()))
-    if isinstance(error, PayloadTooLarge | RequestTimeout):
-        extra.append((b"connection", b"close"))  # what is left of the body is not waited for
     status = int(document.get("status", error.status))
-    await respond(send, status, PROBLEM, to_json(document), extra)
+    await respond(send, status, PROBLEM, to_json(document), extra, more=more)
 
 
 def media_type(value: bytes) -> tuple[bytes, bytes]:

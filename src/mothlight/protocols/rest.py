@@ -25,6 +25,8 @@ from ..errors import (
     InvalidRequest,
     MalformedRequest,
     MethodNotAllowed,
+    PayloadTooLarge,
+    RequestTimeout,
     UnsupportedMedia,
 )
 from ..schema import MediaType, Nothing, Payload
@@ -78,6 +80,10 @@ class Rest:
         except Error as error:
             code = error.problem()["code"]
             await http.respond_problem(send, error, [(b"call-id", call.encode())] if call else ())
+        except http.BodyUnread as unread:
+            code = unread.error.code.value
+            mark = [(b"call-id", call.encode())]
+            await http.respond_unread(send, receive, unread.error, self.settings, mark)
         except http.ClientGone:
             code = "cancelled"
         except streams.BrokenOff as error:
@@ -118,7 +124,10 @@ class Rest:
             items = form.parse_query(scope["query_string"], self.settings)
             payload = form.payload(method, items, self.settings)
         else:
-            body = await http.read_body(headers, receive, self.settings)
+            try:
+                body = await http.read_body(headers, receive, self.settings)
+            except (PayloadTooLarge, RequestTimeout) as error:
+                raise http.BodyUnread(error) from None
             payload = self._read(method, headers, body)
         try:
             method.input.decode(payload)
