@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from typing import Any
 
@@ -19,6 +20,9 @@ import msgspec
 from ..schema import Payload
 
 _LENGTH = struct.Struct("<I")
+_SOON = 0.001
+"""Seconds after which a posted frame is sent, if nothing else has sent it."""
+
 WINDOW = 64
 """Items of one stream that may be on their way; the reader grants more as it takes them."""
 
@@ -121,6 +125,8 @@ class Channel:
         self._reader = sock.makefile("rb", buffering=1 << 16)
         self._writing = threading.Lock()
         self._waiting: deque[ToFront] = deque()
+        self._posted = threading.Event()
+        threading.Thread(target=self._flush_posted, daemon=True).start()
 
     def receive(self) -> ToWorker | None:
         """The next frame; None when the front process is gone."""
@@ -135,6 +141,24 @@ class Channel:
         """Sends a frame; while another thread is sending, it is left to that one, which sends all
         that has come meanwhile at once."""
         self._waiting.append(frame)
+        self.flush()
+
+    def post(self, frame: ToFront) -> None:
+        """Leaves a frame to the next ``flush``; a thread sees to it that one comes soon, for
+        whoever posts may take long until then."""
+        self._waiting.append(frame)
+        if not self._posted.is_set():
+            self._posted.set()
+
+    def _flush_posted(self) -> None:
+        while True:
+            self._posted.wait()
+            time.sleep(_SOON)
+            self._posted.clear()
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends what waits, unless another thread is just doing it."""
         while self._waiting and self._writing.acquire(blocking=False):
             try:
                 data = b"".join(map(pack, self._taken()))

@@ -19,14 +19,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NoReturn
 
 from ..errors import DefinitionError, Error, Internal
+from ..schema import Payload
 from ..service import Method, Service
 from . import wire
 from .base import ENVIRONMENT
 from .execution import Instance, Prepared, log
+from .turns import QUICK as QUICK_TURN
+from .turns import Turns
 
 MAIN = "__mothlight_main__"
 
@@ -45,6 +48,8 @@ class Worker:
         self.reading = threading.Lock()
         self.model = threading.Lock()
         self.streams: dict[int, Stream] = {}
+        self.turns = Turns()
+        self.slow: set[str] = set()  # methods whose generators are not worth a turn
         self.quick: set[str] = set()  # methods whose last batch took less than QUICK
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
@@ -106,7 +111,7 @@ class Worker:
 
     def _open(self, frame: wire.Open) -> None:
         method = self.methods[frame.method]
-        stream = self.streams[frame.id] = Stream()
+        stream = self.streams[frame.id] = Stream(is_quick=frame.method not in self.slow)
         if method.is_async:
             self._spawn(frame.id, self._stream_async(frame, method, stream))
         else:
@@ -118,16 +123,37 @@ class Worker:
             with contextlib.closing(
                 self.instance.stream(method, frame.payload, frame.call)
             ) as items:
-                for item in items:
-                    if not stream.wait():
-                        break
-                    self.channel.send(wire.Items(frame.id, [item]))
+                while self._slice(frame.id, frame.method, items, stream):
+                    pass
         except Error as error:
             problem = error.problem()
         except Exception:
             log.exception("a stream of %s failed (call %s)", method.qualname, frame.call)
             problem = Internal().problem()
         self._end(frame.id, problem)
+
+    def _slice(self, id: int, method: str, items: Iterator[Payload], stream: Stream) -> bool:
+        """Makes and sends the next items of a stream, as many as fit a turn; False at its end."""
+        if not (most := stream.wait()):
+            return False
+        turn = self.turns.take() if stream.is_quick else None
+        begin = end = time.perf_counter()
+        made = 0
+        try:
+            while made < most and end - begin < QUICK_TURN:
+                item = next(items, None)
+                if item is None:
+                    return False
+                made += 1
+                self.channel.post(wire.Items(id, [item]))
+                end = time.perf_counter()
+            return True
+        finally:
+            if turn:
+                self.turns.give(turn)
+            stream.spend(made, is_quick=end - begin < made * QUICK_TURN)
+            (self.slow.discard if stream.is_quick else self.slow.add)(method)
+            self.channel.flush()
 
     async def _stream_async(
         self, frame: wire.Open, method: Method[Any, Any, Any], stream: Stream
@@ -192,7 +218,9 @@ def _die(error: BaseException) -> NoReturn:
 class Stream:
     """How many items a stream may still send before its reader has taken some."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_quick: bool = True) -> None:
+        self.is_quick = is_quick  # whether its last items came quickly enough to be worth a turn
+        self._pace = 1
         self._changed = threading.Condition()
         self._credit = wire.WINDOW
         self._cancelled = False
@@ -208,13 +236,20 @@ class Stream:
             self._cancelled = True
             self._notify()
 
-    def wait(self) -> bool:
-        """Takes one credit, waiting for it; False once the stream is cancelled."""
+    def wait(self) -> int:
+        """How many items may be made now, waiting for one at least; 0 once it is cancelled. A
+        stream starts with one item, that it be early, and then makes more at a time."""
         with self._changed:
             while self._credit <= 0 and not self._cancelled:
                 self._changed.wait()
-            self._credit -= 1
-            return not self._cancelled
+            return 0 if self._cancelled else min(self._credit, self._pace)
+
+    def spend(self, count: int, *, is_quick: bool) -> None:
+        """Notes items that were sent."""
+        with self._changed:
+            self._credit -= count
+        self.is_quick = is_quick
+        self._pace = min(4 * self._pace, wire.WINDOW) if is_quick else 1
 
     async def wait_async(self) -> None:
         """The same on an event loop, where a cancel arrives as CancelledError."""
