@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 export PYTHONPATH :=
 
-.PHONY: demo serve test check unit lint types bench lock clean
+.PHONY: demo serve test check lint bench lock clean
 
 demo: $(READY)
 	@$(PY) -m mothlight.demo
