@@ -160,7 +160,7 @@ class App:
                 f"{method.qualname.split('.')[0]})",
             )
         if method.parameter:
-            if message is None and method.is_bare and method.default is not _EMPTY:
+            if message is None and method.is_bare and method.has_default:
                 message = method.default
             payload = method.input.encode(message)
         else:
@@ -204,7 +204,6 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-_EMPTY = Method.default
 _UNSTARTED = "a mounted app needs its host's lifespan:   FastAPI(lifespan=app.lifespan)"
 
 

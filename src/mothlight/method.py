@@ -20,10 +20,10 @@ from .schema import (
     MediaType,
     Message,
     Nothing,
-    Nullable,
     Reader,
     Ref,
     Shape,
+    present,
 )
 
 if typing.TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Method(Generic[I, O, F]):
         self._check_default(who)
 
     def _check_default(self, who: str) -> None:
-        if self.default is signature.EMPTY:
+        if not self.has_default:
             return
         try:
             self.input.decode(self.input.encode(self.default))
@@ -205,8 +205,7 @@ class Method(Generic[I, O, F]):
         return {
             name: media
             for name, node, _ in self.fields
-            if (media := node.of if isinstance(node, Nullable) else node)
-            and isinstance(media, MediaType)
+            if (media := present(node)) and isinstance(media, MediaType)
         }
 
     @property
@@ -218,7 +217,12 @@ class Method(Generic[I, O, F]):
             return [(f.wire, f.type, f.required) for f in named.fields]
         if isinstance(node, Nothing):
             return []
-        return [(self.parameter, node, self.default is signature.EMPTY)]
+        return [(self.parameter, node, not self.has_default)]
+
+    @property
+    def has_default(self) -> bool:
+        """Whether its parameter has a default."""
+        return self.default is not signature.EMPTY
 
     @property
     def is_bare(self) -> bool:
@@ -280,7 +284,7 @@ _KINDS: dict[Cardinality, Any] = {
 def _not_in_query(method: Method[Any, Any, Any]) -> str:
     """What of a method's message has no form in a query string; "" when all has."""
     for name, node, _ in method.fields:
-        inner = node.of if isinstance(node, Nullable) else node
+        inner = present(node)
         if isinstance(inner, ListOf):
             inner = inner.item
         named = isinstance(inner, Ref) and not isinstance(method.input.types[inner.name], Enum)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
@@ -14,7 +13,7 @@ from pydantic_core import from_json, to_json
 from ..codec.form import Value, is_json, is_text
 from ..codec.json import inline
 from ..errors import InvalidRequest
-from ..schema import ListOf, MediaType, Node, Nothing, Nullable, Payload, Types
+from ..schema import ListOf, MediaType, Node, Nothing, Nullable, Payload, Types, present
 from ..service import Method
 
 ABSENT: Any = ...
@@ -88,7 +87,7 @@ def encode(method: Method[Any, Any, Any], message: Any) -> Body:
 
 
 def _payload(method: Method[Any, Any, Any], message: Any) -> Payload:
-    if message is ABSENT and method.default is not inspect.Parameter.empty:
+    if message is ABSENT and method.has_default:
         message = method.default
     elif message is ABSENT:
         if method.is_bare:
@@ -121,7 +120,7 @@ def _items(method: Method[Any, Any, Any], payload: Payload) -> tuple[list[tuple[
 
 
 def _values(node: Node, value: Any, payload: Payload, types: Types) -> list[Value] | None:
-    inner = node.of if isinstance(node, Nullable) else node
+    inner = present(node)
     many = isinstance(inner, ListOf) and not is_json(inner.item, types)
     if value is None and isinstance(node, Nullable):
         return None if many or is_text(inner) else [""]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,7 +9,19 @@ from urllib.parse import parse_qsl
 from pydantic_core import to_json
 
 from ..errors import InvalidRequest, MalformedRequest
-from ..schema import Choice, Enum, ListOf, MapOf, MediaType, Node, Nullable, Payload, Ref, Types
+from ..schema import (
+    Choice,
+    Enum,
+    ListOf,
+    MapOf,
+    MediaType,
+    Node,
+    Nullable,
+    Payload,
+    Ref,
+    Types,
+    present,
+)
 from ..schema.shape import Attached
 from ..service import Method
 from ..settings import Settings
@@ -53,7 +64,7 @@ def payload(
         bare = message[method.parameter]
         check_strings(method.input.node, bare, types, settings.max_string, method.parameter)
         return Payload(to_json(bare), tuple(media))
-    if method.default is not inspect.Parameter.empty:
+    if method.has_default:
         return method.input.encode(method.default)
     raise InvalidRequest(errors=[{"path": method.parameter, "message": "Field required"}])
 
@@ -66,7 +77,7 @@ def _value(
     media: list[Attached],
     settings: Settings,
 ) -> Any:
-    inner = node.of if isinstance(node, Nullable) else node
+    inner = present(node)
     if isinstance(inner, ListOf) and not is_json(inner.item, types):
         return [_single(name, inner.item, value, types, media, settings) for value in values]
     if len(values) > 1:

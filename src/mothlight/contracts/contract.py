@@ -7,7 +7,6 @@ document and not of the hash, so that a mended typing error breaks no client.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
@@ -87,7 +86,7 @@ def _method(method: Method[Any, Any, Any]) -> dict[str, Any]:
     out["http"] = {"verb": method.verb, "path": method.path}
     if method.parameter:
         out["parameter"] = method.parameter
-        if method.default is not inspect.Parameter.empty:
+        if method.has_default:
             out["default"] = to_jsonable_python(method.default, fallback=str)
     out["input"] = describe(method.input.node)
     out["output"] = describe(method.output.node)

@@ -5,7 +5,6 @@ The two differ in streams only: 3.2 describes each item (``itemSchema``), 3.1 ca
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -25,6 +24,7 @@ from ..schema import (
     Nullable,
     Ref,
     Types,
+    present,
 )
 from ..service import Method, Service
 from . import contract
@@ -146,7 +146,7 @@ def _query(method: Method[Any, Any, Any], types: Types) -> list[Schema]:
         whole = _property(method, name)
         if doc := whole.pop("description", ""):
             out["description"] = doc
-        inner = node.of if isinstance(node, Nullable) else node
+        inner = present(node)
         whole = {**schema(inner), **{k: v for k, v in whole.items() if k == "default"}}
         if whole.get("default", ...) is None:
             del whole["default"]  # a query has no null; it leaves the name out
@@ -179,7 +179,7 @@ def _body(method: Method[Any, Any, Any], types: Types) -> Schema:
         else:
             media = method.media_fields[raw_field(method) or ""]
             content[name] = {"schema": binary(media)}
-    optional = method.is_bare and method.default is not inspect.Parameter.empty
+    optional = method.is_bare and method.has_default
     return {"required": not optional, "content": content}
 
 
@@ -187,7 +187,7 @@ def _form(method: Method[Any, Any, Any], types: Types) -> Schema:
     properties: Schema = {}
     encoding: Schema = {}
     for name, node, _ in method.fields:
-        inner = node.of if isinstance(node, Nullable) else node
+        inner = present(node)
         if isinstance(inner, MediaType):
             properties[name] = binary(inner)
             if doc := _property(method, name).get("description"):
@@ -232,7 +232,7 @@ def _mixed(node: Node, types: Types) -> bool:
 
 def _default(method: Method[Any, Any, Any]) -> Any:
     """The default of a bare message as JSON; ``...`` where it has none, or is a file."""
-    if not method.is_bare or method.default is inspect.Parameter.empty:
+    if not method.is_bare or not method.has_default:
         return ...
     payload = method.input.encode(method.default)
     return ... if payload.media else from_json(payload.json)

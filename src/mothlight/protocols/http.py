@@ -47,6 +47,21 @@ class BodyUnread(Exception):
         self.error = error
 
 
+class Departure:
+    """Cancels the task that serves a request when the request's client leaves; ``seen`` says that
+    it was this."""
+
+    def __init__(self, receive: Receive, task: asyncio.Task[Any]) -> None:
+        self.seen = False
+        self._receive, self._task = receive, task
+
+    async def watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.seen = True
+        self._task.cancel()
+
+
 def head(scope: Scope) -> dict[bytes, bytes]:
     """The request's headers; of one that stands twice the last counts."""
     return dict(scope["headers"])

@@ -158,7 +158,7 @@ class Rest:
         if _is_file(kind) and (name := raw_field(method)):
             return form.payload(method, [(name, (body, kind.decode("latin-1"), None))], settings)
         if kind in (http.JSON, b"") or kind.endswith(b"+json"):
-            if not body and method.default is not _EMPTY and method.is_bare:
+            if not body and method.has_default and method.is_bare:
                 return method.input.encode(method.default)
             parsed = check(body, settings)
             if len(body) > settings.max_string and method.input.has_strings:
@@ -203,26 +203,19 @@ async def _watched(answer: Any, receive: http.Receive, loop: asyncio.AbstractEve
     """
     task = asyncio.current_task(loop)  # without it, a system call asks which loop is ours
     assert task
-    gone = False
+    departure = http.Departure(receive, task)
     watcher: asyncio.Task[None] | None = None
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        task.cancel()
 
     def start() -> None:
         nonlocal watcher
-        watcher = asyncio.create_task(watch())
+        watcher = asyncio.create_task(departure.watch())
 
     timer = loop.call_later(_PATIENCE, start)
     try:
         reply: Reply = await answer
         return reply
     except asyncio.CancelledError:
-        if gone:
+        if departure.seen:
             task.uncancel()
             raise http.ClientGone from None
         raise
@@ -243,6 +236,3 @@ def call_id(key: bytes | None) -> str:
 
 def _is_file(kind: bytes) -> bool:
     return kind.startswith((b"image/", b"audio/", b"video/")) or kind == b"application/octet-stream"
-
-
-_EMPTY = Method.default

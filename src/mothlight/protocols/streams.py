@@ -118,16 +118,8 @@ async def serve(
     form: Any = {SSE: Events, NDJSON: Lines, TEXT: Plain}[chosen]()
     writer = asyncio.current_task()
     assert writer
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        writer.cancel()
-
-    watcher = asyncio.create_task(watch())
+    departure = http.Departure(receive, writer)
+    watcher = asyncio.create_task(departure.watch())
     started = False
     try:
         async with aclosing(_with_pauses(items, settings.heartbeat)) as pieces:
@@ -151,7 +143,7 @@ async def serve(
         await send({"type": "http.response.body", "body": last, "more_body": False})
         return str(problem["code"])
     except asyncio.CancelledError:
-        if not gone:
+        if not departure.seen:
             raise
         writer.uncancel()
         return "cancelled"

@@ -24,6 +24,7 @@ from .tree import (
     Union,
     describe,
     leaves,
+    present,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "Union",
     "describe",
     "leaves",
+    "present",
 ]

@@ -184,6 +184,11 @@ def _attribute(union: Union, types: Types) -> str:
     return next((f.name for f in fields_ if f.wire == union.tag), union.tag)
 
 
+def present(node: Node) -> Node:
+    """The type of a value that is there: without its Nullable."""
+    return node.of if isinstance(node, Nullable) else node
+
+
 def leaves(node: Node, value: Any, types: Types, path: str = "") -> Iterator[tuple[Any, Any, str]]:
     """(leaf node, value, path) of each scalar and file in a message."""
     match node:
