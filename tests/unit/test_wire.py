@@ -14,7 +14,9 @@ from mothlight.backend import wire
 from mothlight.schema import Payload
 
 FRAMES = [
-    wire.Ready(1.5),
+    wire.Ready(1.5, {"alone": 0.1}),
+    wire.Pulse(1 << 30),
+    wire.Drop(7, 3),
     wire.Failed("Traceback …"),
     wire.Results(7, [Payload(b'"x"', ((b"\xff\x00", "image/png", None),)), {"type": "Odd"}], 0.25),
     wire.Items(3, [Payload(b"1")]),
@@ -22,11 +24,11 @@ FRAMES = [
     wire.End(4, {"type": "Odd", "n": 1}),
 ]
 ORDERS = [
-    wire.Setup("module:Class", ["/a", "/b"], None),
+    wire.Setup("module:Class", ["/a", "/b"], None, wire.Placement()),
     wire.Batch(
         1, "analyze", [Payload(b"{}"), Payload(b"1", ((b"x" * 70_000, "a/b", "n"),))], ["a", "b"]
     ),
-    wire.Open(2, "write", Payload(b"null"), "call"),
+    wire.Open(2, "write", Payload(b"null"), "call", None),
     wire.Grant(2, 64),
     wire.Cancel(2),
 ]

@@ -60,7 +60,7 @@ class Process(asyncio.Protocol):
             async with asyncio.timeout(timeout):
                 self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
                 main = getattr(sys.modules["__main__"], "__file__", None)
-                self._send(wire.Setup(self.service.address, sys.path, main))
+                self._send(wire.Setup(self.service.address, sys.path, main, wire.Placement()))
                 await self.started
         except TimeoutError:
             self.kill()
@@ -88,6 +88,8 @@ class Process(asyncio.Protocol):
                     if feed := self._streams.pop(id, None):
                         feed.end(problem)
                         self.changed()
+                case wire.Pulse():
+                    pass
                 case wire.Ready():
                     self.ready = True
                     self.ready_since = asyncio.get_running_loop().time()
@@ -156,7 +158,8 @@ class Process(asyncio.Protocol):
         self._busy += not method.is_async
         payloads = [t.request.payload for t in tickets]
         calls = [t.request.id for t in tickets]
-        self._send(wire.Batch(self._ids, method.name, payloads, calls))
+        deadlines = [t.request.deadline for t in tickets]
+        self._send(wire.Batch(self._ids, method.name, payloads, calls, deadlines))
 
     def _answer(self, id: int, results: Sequence[Any], seconds: float) -> None:
         tickets = self._batches.pop(id)
@@ -185,7 +188,9 @@ class Process(asyncio.Protocol):
         feed = self._streams[id] = Feed(
             request, grant=lambda n: self._send(wire.Grant(id, n)), cancel=lambda: self._cancel(id)
         )
-        self._send(wire.Open(id, request.method.name, request.payload, request.id))
+        self._send(
+            wire.Open(id, request.method.name, request.payload, request.id, request.deadline)
+        )
         return feed
 
     def _cancel(self, id: int) -> None:

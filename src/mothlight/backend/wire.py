@@ -2,8 +2,12 @@
 
 front ─ Setup ─> worker ─ Ready | Failed ─> front
 front ─ Batch(id, method, payloads) ─> worker ─ Results(id, results, seconds) ─> front
+front ─ Drop(id, index) ─> worker                 (nobody waits for this call of a batch any more)
 front ─ Open(id) ─> worker ─ Items(id)* , End(id, problem | None) ─> front
 front ─ Grant(id, n), Cancel(id) ─> worker        (back-pressure; nobody listens any more)
+worker ─ Pulse(memory) ─> front                   (it lives)
+
+Deadlines are times of the system's monotonic clock, which all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -27,14 +31,30 @@ WINDOW = 64
 """Items of one stream that may be on their way; the reader grants more as it takes them."""
 
 
+class Placement(msgspec.Struct, array_like=True):
+    """Where a worker's model lives, and how torch runs it."""
+
+    device: str = "cpu"
+    threads: int = 1
+    inference_mode: bool = True
+    channels_last: bool = False
+    compile: bool = False
+
+
 class Setup(msgspec.Struct, tag="setup", array_like=True):
     address: str
     path: list[str]
     main: str | None
+    placement: Placement
 
 
 class Ready(msgspec.Struct, tag="ready", array_like=True):
     seconds: float
+    examples: dict[str, float]  # what one call of a method takes, in seconds
+
+
+class Pulse(msgspec.Struct, tag="pulse", array_like=True):
+    memory: int  # bytes that are resident
 
 
 class Failed(msgspec.Struct, tag="failed", array_like=True):
@@ -46,6 +66,12 @@ class Batch(msgspec.Struct, tag="batch", array_like=True):
     method: str
     payloads: list[Payload]
     calls: list[str]
+    deadlines: list[float | None]
+
+
+class Drop(msgspec.Struct, tag="drop", array_like=True):
+    id: int
+    index: int
 
 
 class Results(msgspec.Struct, tag="results", array_like=True):
@@ -59,6 +85,7 @@ class Open(msgspec.Struct, tag="open", array_like=True):
     method: str
     payload: Payload
     call: str
+    deadline: float | None
 
 
 class Items(msgspec.Struct, tag="items", array_like=True):
@@ -80,8 +107,8 @@ class Cancel(msgspec.Struct, tag="cancel", array_like=True):
     id: int
 
 
-ToWorker = Setup | Batch | Open | Grant | Cancel
-ToFront = Ready | Failed | Results | Items | End
+ToWorker = Setup | Batch | Drop | Open | Grant | Cancel
+ToFront = Ready | Failed | Pulse | Results | Items | End
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode

@@ -86,6 +86,8 @@ class Worker:
                 case wire.Grant(id, count):
                     if stream := self.streams.get(id):
                         stream.grant(count)
+                case wire.Drop():
+                    pass
                 case wire.Cancel(id):
                     if stream := self.streams.get(id):
                         stream.cancel()
@@ -305,7 +307,7 @@ def main(descriptor: int) -> None:
     except BaseException:
         channel.send(wire.Failed(traceback.format_exc()))
         sys.exit(1)
-    channel.send(wire.Ready(time.perf_counter() - start))
+    channel.send(wire.Ready(time.perf_counter() - start, {}))
     Worker(channel, instance, loop).run()
 
 
