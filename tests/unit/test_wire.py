@@ -16,7 +16,6 @@ from mothlight.schema import Payload
 FRAMES = [
     wire.Ready(1.5, {"alone": 0.1}),
     wire.Pulse(1 << 30),
-    wire.Drop(7, 3),
     wire.Failed("Traceback …"),
     wire.Results(7, [Payload(b'"x"', ((b"\xff\x00", "image/png", None),)), {"type": "Odd"}], 0.25),
     wire.Items(3, [Payload(b"1")]),
@@ -26,8 +25,13 @@ FRAMES = [
 ORDERS = [
     wire.Setup("module:Class", ["/a", "/b"], None, wire.Placement()),
     wire.Batch(
-        1, "analyze", [Payload(b"{}"), Payload(b"1", ((b"x" * 70_000, "a/b", "n"),))], ["a", "b"]
+        1,
+        "analyze",
+        [Payload(b"{}"), Payload(b"1", ((b"x" * 70_000, "a/b", "n"),))],
+        ["a", "b"],
+        [None, 1.5],
     ),
+    wire.Drop(7, 3),
     wire.Open(2, "write", Payload(b"null"), "call", None),
     wire.Grant(2, 64),
     wire.Cancel(2),
