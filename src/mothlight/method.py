@@ -72,7 +72,8 @@ class Batching:
 
     @property
     def is_sound(self) -> bool:
-        return 1 <= self.max_size <= _MAX_BATCH and self.max_wait >= 0
+        sizes = isinstance(self.max_size, int) and 1 <= self.max_size <= _MAX_BATCH
+        return sizes and self.max_wait >= 0
 
 
 class Method(Generic[I, O, F]):
@@ -80,6 +81,8 @@ class Method(Generic[I, O, F]):
 
     ``input`` and ``output`` are the shapes of one message (of one item, where it streams),
     ``parameter`` is the name of the message's parameter, ``verb`` and ``path`` its place in REST.
+    Of a ``@stepped`` one ``func`` is the step, and ``start(obj, message)`` makes a state of a
+    message (``start(obj)`` where there is no parameter); of all others ``start`` is None.
     """
 
     service: Service
@@ -99,9 +102,12 @@ class Method(Generic[I, O, F]):
         http: str | None = None,
         raises: Sequence[type[Error]] = (),
         example: Any = None,
+        start: Callable[..., Any] | None = None,
+        idempotent: bool = True,
     ) -> None:
         self.func, self.name, self.doc = func, func.__name__, inspect.getdoc(func) or ""
         self.batching, self.http, self.example = batching, http, example
+        self.start, self.idempotent = start, idempotent
         if isinstance(raises, type):
             raise DefinitionError(
                 f"{func.__qualname__} has raises={raises.__name__}",
@@ -144,21 +150,26 @@ class Method(Generic[I, O, F]):
         func, who = self.func, f"{cls.__name__}.{self.name}"
         if (batching := self.batching) and not batching.is_sound:
             raise DefinitionError(
-                f"{who} is batched with max_size={batching.max_size}, max_wait={batching.max_wait}",
+                f"{who} has max_size={batching.max_size}, max_wait={batching.max_wait}",
                 f"max_size is 1 to {_MAX_BATCH} calls, max_wait a number of seconds from 0",
                 at=func,
             )
-        found = signature.read(func, who, batched=batching is not None, raises=self.raises)
+        if self.start is not None:
+            self.start = _own_start(cls, self.start, who, func)
+            found = signature.read_stepped(self.start, func, cls.__name__, raises=self.raises)
+        else:
+            found = signature.read(func, who, batched=self.is_batched, raises=self.raises)
         self.parameter, self.default = found.parameter, found.default
         self.raises = found.raises
         self.cardinality = Cardinality.of(found.streams_in, found.streams_out)
-        message = reader.read(found.message, f"{who}'s {self.parameter or 'message'}", (), func)
+        taking = self.start or func  # the function that takes the message
+        message = reader.read(found.message, f"{who}'s {self.parameter or 'message'}", (), taking)
         result = reader.read(found.result, f"{who}'s result", (), func)
         self.input = Shape(found.message, message, reader.types)
         self.output = Shape(found.result, result, reader.types)
-        self._check_default(who)
+        self._check_default(who, taking)
 
-    def _check_default(self, who: str) -> None:
+    def _check_default(self, who: str, taking: Callable[..., Any]) -> None:
         if not self.has_default:
             return
         try:
@@ -167,8 +178,13 @@ class Method(Generic[I, O, F]):
             raise DefinitionError(
                 f"{who} has {self.parameter}={self.default!r}, which is not of its type: {error}",
                 f"write another default, or another type:   {self.parameter}: str | None = None",
-                at=self.func,
+                at=taking,
             ) from None
+
+    @property
+    def is_batched(self) -> bool:
+        """Whether many calls are answered together, list in and list out."""
+        return self.batching is not None and self.start is None
 
     # Its place in REST
 
@@ -279,6 +295,24 @@ _KINDS: dict[Cardinality, Any] = {
     Cardinality.CLIENT_STREAM: ClientStream,
     Cardinality.DUPLEX: Duplex,
 }
+
+
+def _own_start(
+    cls: type, start: Callable[..., Any], who: str, step: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The start of a ``@stepped`` method as ``cls`` has it: a subclass may have its own."""
+    names = (key for base in cls.__mro__ for key, value in vars(base).items() if value is start)
+    name = next(names, "")
+    found = inspect.getattr_static(cls, name, None)
+    if not inspect.isfunction(found):
+        shown = name or getattr(start, "__name__", repr(start))
+        raise DefinitionError(
+            f"{who} is stepped from {shown}, which is not a function of {cls.__name__}",
+            "write it in the class, unmarked, and under a name that nothing else takes:   "
+            "def start(self, prompt: Prompt) -> State:",
+            at=step,
+        )
+    return found
 
 
 def _not_in_query(method: Method[Any, Any, Any]) -> str:

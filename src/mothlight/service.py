@@ -1,4 +1,4 @@
-"""Declaring: ``@service`` on a class, ``@method`` and ``@batched`` on its functions.
+"""Declaring: ``@service`` on a class, ``@method``, ``@batched``, ``@stepped`` on its functions.
 
 The signature is the interface: one message in, one message out, and an iterator on either side
 makes a stream. The decorators only mark; ``Sentiment().analyze([...])`` stays a plain call, and
@@ -9,14 +9,16 @@ makes a stream. The decorators only mark; ``Sentiment().analyze([...])`` stays a
     def sum(self, chunks: Iterator[Audio]) -> Caption                         client stream
     def hear(self, chunks: AsyncIterator[Audio]) -> AsyncIterator[Caption]    both ways
     @batched: def analyze(self, reviews: list[Review]) -> list[Verdict]       unary to its callers
+    @stepped(start): def write(self, states: list[State]) -> list[Step[Token]]    server stream
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
+from .call import Step
 from .errors import DefinitionError, Error
 from .method import Batching, Cardinality, ClientStream, Duplex, Method, ServerStream, Unary, snake
 from .schema import Reader, Types
@@ -34,11 +36,14 @@ __all__ = [
     "method",
     "service",
     "snake",
+    "stepped",
 ]
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 S = TypeVar("S")
+T = TypeVar("T")
+E = TypeVar("E", bound=Error)
 C = TypeVar("C", bound=type)
 
 
@@ -66,6 +71,13 @@ class Service:
                         f"mark it too, or take it off the wire:   {key} = None",
                         at=found[key],
                     )
+        for key, value in found.items():
+            if isinstance(value, _StepMark):
+                raise DefinitionError(
+                    f"{cls.__name__}.{key} is @stepped and does not say what makes its states",
+                    "name the function above it:   @stepped(start, max_size=8)",
+                    at=value.start,
+                )
         if not marks:
             raise DefinitionError(
                 f"{cls.__name__} has no method to serve",
@@ -187,33 +199,139 @@ class _BatchMark(Protocol):
         http: str | None = ...,
         raises: Sequence[type[Error]] = ...,
         example: Any = ...,
+        idempotent: bool = ...,
     ) -> _BatchMark: ...
 
 
-def _method(func: Any = None, /, **options: Any) -> Any:
+class _StepMark(Generic[I, T]):
+    """What ``@stepped(start)`` is until it meets its function."""
+
+    def __init__(self, start: Any, options: dict[str, Any]) -> None:
+        self.start, self.options = start, options
+
+    @overload
+    def __call__(
+        self, func: Callable[[S, list[T]], list[Step[O]]], /
+    ) -> ServerStream[I, O, Callable[[list[T]], list[Step[O]]]]: ...
+    @overload
+    def __call__(
+        self, func: Callable[[S, list[T]], list[Step[O] | E]], /
+    ) -> ServerStream[I, O, Callable[[list[T]], list[Step[O] | E]]]: ...
+    def __call__(self, func: Any, /) -> Any:
+        if self.start is None:
+            raise DefinitionError(
+                f"{func.__qualname__} is @stepped and does not say what makes its states",
+                "name the function above it:   @stepped(start, max_size=8)",
+                at=func,
+            )
+        return Method(func, start=self.start, **self.options)
+
+
+def _method(
+    func: Any = None,
+    /,
+    *,
+    http: str | None = None,
+    raises: Sequence[type[Error]] = (),
+    example: Any = None,
+) -> Any:
     """Marks a function of a service: one call in, one answer or one stream out.
 
     ``http``: verb and path in REST (``POST /{service}/{method}`` by default). ``raises``: the
     errors that it declares. ``example``: a message (or a function that makes one) that the server
     tries before it is ready. A synchronous method runs one call at a time in a worker, asynchronous
-    ones run together, generators side by side in threads.
+    ones run together, generators side by side in threads; ``current_call()`` says whether anybody
+    still waits.
     """
-    return (lambda f: _method(f, **options)) if func is None else Method(func, **options)
+
+    def mark(func: Any) -> Any:
+        return Method(func, http=http, raises=raises, example=example)
+
+    return mark if func is None else mark(func)
 
 
 def _batched(
-    func: Any = None, /, *, max_size: int = 32, max_wait: float = 0.0, **options: Any
+    func: Any = None,
+    /,
+    *,
+    max_size: int = 32,
+    max_wait: float = 0.0,
+    http: str | None = None,
+    raises: Sequence[type[Error]] = (),
+    example: Any = None,
+    idempotent: bool = True,
 ) -> Any:
     """Marks a function that answers many calls at once: list in, list out, same length and order.
 
     Its callers send one message and get one answer; an item that is returned as an ``Error`` fails
     for its own caller only. ``max_size``: most calls in a batch. ``max_wait``: seconds that a free
-    worker waits for company. The rest as in ``@method``.
+    worker waits for company. ``idempotent``: a batch that fails as a whole is run once more, each
+    call by itself, so that only the guilty one fails; ``False`` where running a message twice does
+    harm (it sends mail, it counts): then every call of such a batch fails. The rest as in
+    ``@method``.
     """
-    batching = Batching(max_size, max_wait)
-    if func is None:
-        return lambda f: Method(f, batching=batching, **options)
-    return Method(func, batching=batching, **options)
+
+    def mark(func: Any) -> Any:
+        batching = Batching(max_size, max_wait)
+        return Method(
+            func,
+            batching=batching,
+            http=http,
+            raises=raises,
+            example=example,
+            idempotent=idempotent,
+        )
+
+    return mark if func is None else mark(func)
+
+
+@overload
+def stepped(
+    start: Callable[[S, I], T],
+    /,
+    *,
+    max_size: int = ...,
+    http: str | None = ...,
+    raises: Sequence[type[Error]] = ...,
+    example: Any = ...,
+) -> _StepMark[I, T]: ...
+@overload
+def stepped(
+    start: Callable[[S], T],
+    /,
+    *,
+    max_size: int = ...,
+    http: str | None = ...,
+    raises: Sequence[type[Error]] = ...,
+    example: Any = ...,
+) -> _StepMark[None, T]: ...
+def stepped(
+    start: Any = None,
+    /,
+    *,
+    max_size: int = 8,
+    http: str | None = None,
+    raises: Sequence[type[Error]] = (),
+    example: Any = None,
+) -> Any:
+    """Marks the step of a model that answers by steps (token decoding, live audio, diffusion)::
+
+        def start(self, prompt: Prompt) -> State: ...
+
+        @stepped(start, max_size=8)
+        def write(self, states: list[State]) -> list[Step[Token]]: ...
+
+    Its callers send one message and get a stream. ``start`` makes a state of a message; then every
+    step takes the states of the streams that run, at most ``max_size``, and gives each, in the same
+    order, a ``Step``: its next items, and whether they were its last. Streams join and leave
+    between two steps. An ``Error`` in place of a ``Step`` ends that stream alone
+    (``list[Step[Token] | TextTooLong]``), and so does one that ``start`` raises; an exception in a
+    step ends all that took part in it. A state never leaves its worker, and may be of any type; one
+    that has a ``close()`` is closed when its stream ends, however it ends. ``start`` and the step
+    are plain functions of the class, run one at a time. The rest as in ``@method``.
+    """
+    options = {"http": http, "raises": raises, "example": example}
+    return _StepMark(start, {"batching": Batching(max_size), **options})
 
 
 method: _Mark = _method

@@ -5,13 +5,27 @@ Each comment is the type that both must find, without module names.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import reveal_type
 
 from pydantic import BaseModel
 
-from mothlight import App, AsyncClient, Client, Code, Error, Image, batched, method, service
+from mothlight import (
+    App,
+    AsyncClient,
+    Client,
+    Code,
+    Error,
+    Image,
+    Step,
+    batched,
+    current_call,
+    current_calls,
+    method,
+    service,
+    stepped,
+)
 from mothlight.testing import TestClient
 
 
@@ -50,7 +64,7 @@ class Sentiment:
     def judge(self, reviews: list[Review]) -> list[Verdict | Error]:
         return [TextTooLong(length=1) for _ in reviews]
 
-    @batched(max_size=8)
+    @batched(max_size=8, idempotent=False)
     async def weigh(self, reviews: list[Review]) -> list[Verdict]:
         return [Verdict(score=0.0) for _ in reviews]
 
@@ -79,6 +93,32 @@ class Sentiment:
         yield Token(prompt.text)
 
 
+class State:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+@service
+class Writer:
+    def start(self, prompt: Prompt) -> State:
+        return State(prompt.text)
+
+    @stepped(start, max_size=8)
+    def write(self, states: list[State]) -> list[Step[Token]]:
+        return [Step(Token(state.text), done=True) for state in states]
+
+    @stepped(start, raises=[TextTooLong], example=Prompt("x"))
+    def read(self, states: Sequence[State]) -> list[Step[Token] | TextTooLong]:
+        return [Step() if state.text else TextTooLong(length=0) for state in states]
+
+    def begin(self) -> int:
+        return 0
+
+    @stepped(begin, http="GET /count")
+    def count(self, states: list[int]) -> list[Step[int]]:
+        return [Step(state, state + 1) for state in states]
+
+
 review, prompt = Review(text="x"), Prompt("x")
 
 # On an instance a method is the function that was written.
@@ -89,11 +129,22 @@ reveal_type(sentiment.one(review))  # Verdict
 reveal_type(sentiment.ping())  # int
 reveal_type(sentiment.write(prompt))  # Iterator[Token]
 reveal_type(sentiment.murmur(prompt))  # AsyncIterator[Token]
+writer, state = Writer(), State("x")
+reveal_type(writer.start(prompt))  # State
+reveal_type(writer.write([state]))  # list[Step[Token]]
+reveal_type(writer.write([state])[0].items)  # tuple[Token, ...]
+reveal_type(writer.read([state]))  # list[Step[Token] | TextTooLong]
+reveal_type(writer.count([1]))  # list[Step[int]]
+reveal_type(current_call().remaining)  # float | None
+reveal_type([call.cancelled for call in current_calls()])  # list[bool]
 
 # On the class it is the description of one call.
 reveal_type(Sentiment.analyze(review))  # Verdict
 reveal_type(Sentiment.judge(review))  # Verdict
 reveal_type(Sentiment.write(prompt))  # Iterator[Token]
+reveal_type(Writer.write(prompt))  # Iterator[Token]
+reveal_type(Writer.read(prompt))  # Iterator[Token]
+reveal_type(Writer.count())  # Iterator[int]
 
 
 def synchronous(client: Client) -> None:
@@ -113,6 +164,10 @@ def synchronous(client: Client) -> None:
     reveal_type(client.of(Sentiment).ping())  # int
     reveal_type(client.of(Sentiment).write(prompt))  # Iterator[Token]
     reveal_type(client.of(Sentiment).murmur(prompt))  # Iterator[Token]
+    reveal_type(client.stream(Writer.write, prompt))  # Generator[Token, None, None]
+    reveal_type(client.stream(Writer.read, prompt))  # Generator[Token, None, None]
+    reveal_type(client.stream(Writer.count))  # Generator[int, None, None]
+    reveal_type(client.of(Writer).write(prompt))  # Iterator[Token]
     reveal_type(client.of("Sentiment"))  # Any
     reveal_type(client.with_options(timeout=1.0, headers={"X": "y"}))  # Client
 
@@ -134,4 +189,6 @@ async def asynchronous(client: AsyncClient, app: App) -> None:
     reveal_type(await app.call(Sentiment.analyze, review))  # Verdict
     reveal_type(await app.call(Sentiment.judge, review, timeout=1.0))  # Verdict
     async for token in app.stream(Sentiment.write, prompt):
+        reveal_type(token)  # Token
+    async for token in app.stream(Writer.write, prompt):
         reveal_type(token)  # Token

@@ -5,9 +5,9 @@ and pyright (below) say so where one is not, and test_reveal.py looks without th
 
 from __future__ import annotations
 
-from reveal import Prompt, Review, Sentiment, TextTooLong, Token, Verdict
+from reveal import Prompt, Review, Sentiment, State, TextTooLong, Token, Verdict, Writer
 
-from mothlight import App, AsyncClient, Client
+from mothlight import App, AsyncClient, Client, Step, method, service, stepped
 
 review, prompt = Review(text="x"), Prompt("x")
 
@@ -19,6 +19,10 @@ def synchronous(client: Client) -> None:
     client.call(Sentiment.write, prompt)  # type: ignore
     client.stream(Sentiment.write, review)  # type: ignore
     client.stream(Sentiment.analyze, review)  # type: ignore
+    client.stream(Writer.write, review)  # type: ignore
+    client.stream(Writer.write, [State("x")])  # type: ignore
+    client.call(Writer.write, prompt)  # type: ignore
+    client.of(Writer).write(review)  # type: ignore
     client.of(Sentiment).analyze(prompt)  # type: ignore
     client.of(Sentiment).write(review)  # type: ignore
     client.of(Sentiment).nothing(review)  # type: ignore
@@ -44,3 +48,36 @@ def alone() -> None:
     TextTooLong(length="long")  # type: ignore
     TextTooLong()  # type: ignore
     TextTooLong(1)  # type: ignore
+    Writer().write(prompt)  # type: ignore
+    Writer().write([prompt])  # type: ignore
+    Writer().count([prompt])  # type: ignore
+
+
+@service
+class Wrong:
+    def start(self, prompt: Prompt) -> State:
+        return State(prompt.text)
+
+    @stepped(start)  # type: ignore
+    def other_state(self, states: list[Prompt]) -> list[Step[Token]]:
+        return [Step(Token(state.text)) for state in states]
+
+    @stepped(start)  # type: ignore
+    def one_state(self, state: State) -> Step[Token]:
+        return Step(Token(state.text))
+
+    @stepped(start)  # type: ignore
+    def no_steps(self, states: list[State]) -> list[Token]:
+        return [Token(state.text) for state in states]
+
+    @stepped(start)
+    def other_items(self, states: list[State]) -> list[Step[Token]]:
+        return [Step(state) for state in states]  # type: ignore
+
+    @stepped(max_size=8)  # type: ignore
+    def no_start(self, states: list[State]) -> list[Step[Token]]:
+        return [Step(Token(state.text)) for state in states]
+
+    @method(idempotent=False)  # type: ignore
+    def alone(self, review: Review) -> Verdict:
+        return Verdict(score=0.0)
