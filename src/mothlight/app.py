@@ -57,8 +57,8 @@ class App:
         self.contract = build(self.services)
         self.backend = backend or self._backend()
         _check_routes(self.services)
-        self._rest = Rest(self.services, self.backend, settings)
-        self._pages = Pages(self.services, self.contract, self.backend, settings, self._rest.routes)
+        self.rest = Rest(self.services, self.backend, settings)
+        self._pages = Pages(self.services, self.contract, self.backend, settings, self.rest.routes)
         self._asgi: Any = self._serve
         if settings.cors:
             self._asgi = CORSMiddleware(
@@ -81,13 +81,8 @@ class App:
     def _backend(self) -> Backend:
         settings = self.settings
         if settings.workers == 0:
-            return LocalBackend(self.services, max_queue=settings.max_queue)
-        return Pool(
-            self.services,
-            workers=settings.workers,
-            max_queue=settings.max_queue,
-            start_timeout=settings.start_timeout,
-        )
+            return LocalBackend(self.services, settings)
+        return Pool(self.services, settings)
 
     # Its life
 
@@ -182,12 +177,13 @@ class App:
         path, root = scope["path"], scope.get("root_path", "")
         if root and path.startswith(f"{root}/"):  # a proxy may have cut its prefix off already
             path = path[len(root) :]
-        if path in self._rest.routes:
+        if path in self.rest.routes:
             if self._was_started or self._given:
-                await self._rest.serve(scope, receive, send, path)
+                await self.rest.serve(scope, receive, send, path)
             else:
                 log.error("%s was called before start(): %s", path, _UNSTARTED)
-                await http.respond_problem(send, Unavailable(reason="the server has not started"))
+                unstarted = Unavailable(reason="the server has not started")
+                await http.respond(send, http.problem(unstarted))
         else:
             await self._pages(scope, receive, send)
 

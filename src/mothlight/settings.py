@@ -34,6 +34,27 @@ class Settings(BaseSettings):
     start_timeout: PositiveFloat = Field(300.0, description="seconds a worker may take to load")
     grace: float = Field(30.0, ge=0, description="seconds that accepted calls get when we stop")
     max_queue: PositiveInt = Field(1024, description="calls that may wait for each service")
+    max_queue_bytes: PositiveInt = Field(
+        256 * 1024 * 1024, description="bytes of requests that may wait for each service"
+    )
+    max_delay: PositiveFloat = Field(
+        0.05,
+        description="seconds a call may wait behind 4 full batches (at least 16 calls) a worker",
+    )
+
+    device: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("auto",), min_length=1, description="devices the workers take in turn: cpu, cuda:1, mps"
+    )
+    inference_mode: bool = Field(True, description="run models in torch.inference_mode()")
+    channels_last: bool = Field(False, description="lay the models' tensors out channels last")
+    compile: bool = Field(False, description="torch.compile the models; warm-up takes longer")
+    worker_memory: PositiveInt | None = Field(
+        None,
+        description="bytes a worker may hold; above it is replaced, half more and it is killed",
+    )
+    worker_calls: PositiveInt | None = Field(
+        None, description="calls after which a worker is replaced by a fresh one"
+    )
 
     timeout: PositiveFloat | None = Field(
         120.0, description="longest time of a unary call in seconds, whatever its client asks for"
@@ -63,7 +84,7 @@ class Settings(BaseSettings):
     )
     docs: bool = Field(True, description="serve /docs, /openapi.json and /contract")
 
-    @field_validator("cors", mode="before")
+    @field_validator("cors", "device", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value

@@ -178,19 +178,25 @@ def test_trap_38_a_hundred_clients_that_leave_free_a_hundred_places(streams: Liv
 
 
 def test_trap_38_too_many_streams_are_refused(serve: Callable[..., Live]) -> None:
-    server = serve(f"{TUTORIAL}:Numbers")
+    server = serve(f"{TUTORIAL}:Numbers", max_queue=1)
     raws = [server.connect() for _ in range(128)]
+    queued = server.connect()
     try:
         for raw in raws:
             raw.send(request("GET", "/stream_numbers?count=10000", accept=TEXT))
         for raw in raws:
             raw.until(b"\r\n\r\n")
+        queued.send(request("GET", "/stream_numbers?count=1", accept=TEXT))
+        waits = b'mothlight_queue{service="Numbers"} 1.0'
+        wait_until(lambda: waits in get(server, "/metrics").body, "it waits", 5)
         answer = get(server, "/stream_numbers?count=1")
         assert answer.status == 503 and answer.problem()["code"] == "unavailable"
         assert int(answer.headers["retry-after"]) >= 1
     finally:
         for raw in raws:
             raw.sock.close()
+    assert b"200 OK" in queued.until(b"\r\n\r\n"), "who waited gets the first place"
+    queued.sock.close()
     wait_until(lambda: get(server, "/stream_numbers?count=1").status == 200, "there is room", 5)
 
 

@@ -19,9 +19,11 @@ from trade import Order, Refused, Second, Trade
 
 from mothlight import App, StartupError
 from mothlight.backend import Pool
+from mothlight.backend.base import Request
 from mothlight.backend.wire import WINDOW
 from mothlight.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
 from mothlight.service import Service
+from mothlight.settings import Settings
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -37,6 +39,10 @@ async def app(*services: type, **options: Any) -> AsyncIterator[App]:
     made = App(*(services or (Trade,)), **{"workers": 1, "grace": 5, **options})
     async with made:
         yield made
+
+
+async def place(made: App, request: Request) -> Any:
+    return await made.backend._crews[request.method.service].scheduler.place(request)  # type: ignore[attr-defined]
 
 
 def workers(made: App, service: type = Trade) -> list[Any]:
@@ -88,7 +94,7 @@ def test_a_module_that_workers_cannot_import(run: Run, tmp_path: Path) -> None:
 
 def test_a_start_that_takes_too_long_is_ended(run: Run) -> None:
     async def main() -> None:
-        pool = Pool([Service.of(Slow)], start_timeout=0.5)
+        pool = Pool([Service.of(Slow)], Settings(start_timeout=0.5))
         with pytest.raises(StartupError, match=r"Slow was not ready after 0.5 s \(start_timeout"):
             await pool.start()
 
@@ -214,7 +220,7 @@ def test_streams_that_are_left_at_once_leave_nothing(run: Run, tmp_path: Path, n
             for number in range(20):
                 order = Order(path=str(tmp_path / f"s{number}"))
                 request = made._request(getattr(Trade, name), order, None)
-                feed = workers(made)[0].open(request)
+                feed = await place(made, request)
                 feed.cancel()
             await until(lambda: not workers(made)[0].busy)
             assert workers(made)[0].streams == 0
@@ -229,7 +235,7 @@ def test_a_slow_reader_holds_the_stream_back(run: Run, tmp_path: Path, name: str
             path = tmp_path / name
             made_file = Path(f"{path}.made")
             request = made._request(getattr(Trade, name), Order(path=str(path), count=1000), None)
-            feed = workers(made)[0].open(request)
+            feed = await place(made, request)
             await until(lambda: len(feed._items) >= WINDOW)
             assert await made.call(Trade.beside, 1) == 1  # a round trip: nothing more is on its way
             assert len(feed._items) == WINDOW

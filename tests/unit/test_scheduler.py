@@ -10,7 +10,8 @@ import pytest
 
 from mothlight import batched, method, service
 from mothlight.backend.base import Reply, Request
-from mothlight.backend.batching import Scheduler, Ticket
+from mothlight.backend.scheduler import Scheduler
+from mothlight.backend.ticket import Ticket
 from mothlight.errors import DeadlineExceeded, Overloaded, Unavailable
 from mothlight.schema import Payload
 from mothlight.service import Method, Service
@@ -47,6 +48,7 @@ class Held:
         self.places = places
         self.batches: list[tuple[str, list[Ticket]]] = []
         self.all: list[tuple[str, list[str]]] = []
+        self.dropped: list[str] = []
         self.scheduler: Scheduler
 
     def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
@@ -54,7 +56,15 @@ class Held:
             0, self.places - sum(METHODS[n].is_async == method.is_async for n, _ in self.batches)
         )
 
-    def run(self, method: Method[Any, Any, Any], tickets: Sequence[Ticket]) -> None:
+    def left(self, now: float) -> float:
+        return 0.0
+
+    def drop(self, ticket: Ticket) -> None:
+        self.dropped.append(ticket.request.id)
+
+    def run(
+        self, method: Method[Any, Any, Any], tickets: Sequence[Ticket], predicted: float
+    ) -> None:
         assert tickets, "an empty batch"
         self.batches.append((method.name, list(tickets)))
         self.all.append((method.name, [t.request.id for t in tickets]))
@@ -67,7 +77,7 @@ class Held:
 
 
 def make(*runners: Held, max_queue: int = 100) -> Scheduler:
-    scheduler = Scheduler(lambda: runners, max_queue)
+    scheduler = Scheduler(lambda: runners, max_queue=max_queue)
     for runner in runners:
         runner.scheduler = scheduler
     return scheduler
@@ -75,11 +85,11 @@ def make(*runners: Held, max_queue: int = 100) -> Scheduler:
 
 def submit(
     scheduler: Scheduler, name: str, id: str, timeout: float | None = None
-) -> asyncio.Task[Reply]:
+) -> asyncio.Future[Reply]:
     loop = asyncio.get_running_loop()
     deadline = None if timeout is None else loop.time() + timeout
     request = Request(METHODS[name], Payload(b"1"), id, deadline)
-    return loop.create_task(scheduler.unary(request))
+    return scheduler.place(request)
 
 
 async def settle() -> None:
@@ -281,7 +291,7 @@ def test_calls_cancelled_behind_a_long_one_free_their_places(run: Run) -> None:
                 task.cancel()
             await asyncio.wait(tasks)
         assert scheduler.waiting == 1
-        assert len(scheduler._queues[METHODS["alone"]]) == 1
+        assert len(scheduler.line(METHODS["alone"]).queue) == 1
         runner.finish()
         runner.finish()
         await asyncio.gather(running, head)

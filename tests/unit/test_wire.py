@@ -53,7 +53,7 @@ def test_frames_to_the_worker_come_back(frame: wire.ToWorker) -> None:
 
 
 def test_results_are_payloads_or_problems() -> None:
-    (body,) = wire.Splitter().feed(wire.pack(FRAMES[2]))
+    (body,) = wire.Splitter().feed(wire.pack(FRAMES[3]))
     frame = wire.decode_to_front(body)
     assert isinstance(frame, wire.Results)
     assert [wire.problem_or_payload(raw) for raw in frame.results] == [

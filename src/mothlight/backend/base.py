@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -23,13 +23,22 @@ class StartupError(RuntimeError):
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One call as it is handed to a backend. ``deadline`` is a time of the event loop's clock in
-    seconds, or None."""
+    """One call as it is handed to a backend. ``deadline`` is a time of the event loop's clock (the
+    system's monotonic one) in seconds, or None; ``urgency`` goes from 0 (first) to 7 (RFC 9218);
+    ``principal`` is whose call it is: principals take turns."""
 
     method: Method[Any, Any, Any]
     payload: Payload
     id: str
     deadline: float | None = None
+    urgency: int = 3
+    principal: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its payload."""
+        json, media = self.payload
+        return len(json) + sum(len(data) for data, _, _ in media) if media else len(json)
 
 
 class Reply(NamedTuple):
@@ -51,8 +60,9 @@ class Backend(Protocol):
     async def stop(self, grace: float) -> None:
         """Takes no new calls, lets the accepted ones end for ``grace`` seconds, then ends."""
 
-    def unary(self, request: Request) -> Coroutine[Any, Any, Reply]:
-        """The answer of one call. Raises Error; cancelling the task cancels the call."""
+    def unary(self, request: Request) -> asyncio.Future[Reply]:
+        """The answer of one call. Raises Unavailable where it is refused at once; the future raises
+        Error, and cancelling it cancels the call."""
         ...
 
     def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:

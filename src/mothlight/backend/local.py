@@ -13,9 +13,12 @@ from typing import Any
 from ..errors import Error, Overloaded, Unavailable
 from ..schema import Payload
 from ..service import Method, Service
+from ..settings import Settings
 from .base import Reply, Request, StartupError, by_deadline
-from .batching import CONCURRENCY, Scheduler, Ticket
 from .execution import Instance, Prepared, failure
+from .process import CONCURRENCY
+from .scheduler import Scheduler
+from .ticket import Ticket
 
 
 class LocalBackend:
@@ -25,8 +28,8 @@ class LocalBackend:
     process along.
     """
 
-    def __init__(self, services: Sequence[Service], *, max_queue: int = 1024) -> None:
-        self._runners = {service: ThreadRunner(service, max_queue) for service in services}
+    def __init__(self, services: Sequence[Service], settings: Settings) -> None:
+        self._runners = {service: ThreadRunner(service, settings) for service in services}
         self._stopping = False
 
     async def start(self) -> None:
@@ -39,8 +42,8 @@ class LocalBackend:
         for runner in self._runners.values():
             await runner.stop(grace)
 
-    async def unary(self, request: Request) -> Reply:
-        return await self._runner(request).scheduler.unary(request)
+    def unary(self, request: Request) -> asyncio.Future[Reply]:
+        return self._runner(request).scheduler.place(request)
 
     def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:
         return self._runner(request).stream(request)
@@ -62,14 +65,20 @@ class LocalBackend:
 class ThreadRunner:
     """One object of a service; a Runner of the scheduler."""
 
-    def __init__(self, service: Service, max_queue: int) -> None:
+    def __init__(self, service: Service, settings: Settings) -> None:
         self.service = service
         self.instance: Instance | None = None
-        self.scheduler = Scheduler(lambda: (self,), max_queue)
+        self.scheduler = Scheduler(
+            lambda: (self,),
+            max_queue=settings.max_queue,
+            max_bytes=settings.max_queue_bytes,
+            max_delay=settings.max_delay,
+        )
         self._model: ThreadPoolExecutor  # both live from start to stop
         self._streams: ThreadPoolExecutor
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy = 0
+        self._free_at = 0.0  # when the batch that runs is predicted to be done
         self._open = 0  # streams
 
     async def start(self) -> None:
@@ -111,8 +120,17 @@ class ThreadRunner:
             return 0
         return max(0, CONCURRENCY - len(self._tasks)) if method.is_async else int(self._busy == 0)
 
-    def run(self, method: Method[Any, Any, Any], tickets: Sequence[Ticket]) -> None:
+    def left(self, now: float) -> float:
+        return max(0.0, self._free_at - now) if self._busy else 0.0
+
+    def drop(self, ticket: Ticket) -> None:
+        pass  # its answer will be dropped
+
+    def run(
+        self, method: Method[Any, Any, Any], tickets: Sequence[Ticket], predicted: float
+    ) -> None:
         self._busy += not method.is_async
+        self._free_at = time.monotonic() + predicted
         task = asyncio.get_running_loop().create_task(self._run(method, tickets))
         self._tasks.add(task)
 
@@ -144,6 +162,7 @@ class ThreadRunner:
             finally:
                 self._busy -= 1
         seconds = time.perf_counter() - start
+        self.scheduler.line(method).cost.observe(len(tickets), seconds)
         for ticket, result in zip(tickets, results, strict=True):
             if isinstance(result, Payload):
                 ticket.answer(result, seconds, len(tickets))

@@ -7,42 +7,70 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from ..errors import Error, Unavailable
 from ..schema import Payload
 from ..service import Method, Service
 from . import wire
-from .base import Request, StartupError
-from .batching import CONCURRENCY, PREFETCH, Ticket
+from .base import StartupError
+from .feed import Feed
+from .scheduler import Scheduler
+from .ticket import Ticket
+
+PREFETCH = 2
+"""Batches that a synchronous runner holds at most: one that runs, and one whose files are opened
+meanwhile."""
+
+CONCURRENCY = 128
+"""Asynchronous calls, or streams of one method, that one runner holds at most."""
+
+_SPARE = 2
+"""Streams that wait in the worker for a place in the steps, so that none is empty meanwhile."""
+
+
+class Held(NamedTuple):
+    """A batch in the worker."""
+
+    tickets: Sequence[Ticket]
+    predicted: float
+    since: float
 
 
 class Process(asyncio.Protocol):
-    """A worker process; a Runner of the scheduler."""
+    """A worker process; a Runner of the scheduler. ``died`` is called when it ends unbidden."""
 
     def __init__(
         self,
         service: Service,
-        *,
-        threads: int,
-        changed: Callable[[], None],
+        scheduler: Scheduler,
+        placement: wire.Placement,
         died: Callable[[], None],
     ) -> None:
-        self.service, self.threads = service, threads
-        self.changed, self.died = changed, died
+        self.service, self.scheduler, self.placement = service, scheduler, placement
+        self.died = died
         self.ready = False
         self.ready_since = 0.0
+        self.heard = 0.0  # when it last gave a sign of life
+        self.memory = 0  # bytes that are resident
+        self.served = 0  # calls
+        self.renewing = False  # its successor is being started
+        self.retiring = False  # it takes no new calls
         self.stopping = False
+        self.cause = ""  # why we killed it, or what it died of
         self.started: asyncio.Future[None]
         self.closed: asyncio.Future[None]
         self._transport: asyncio.Transport | None = None
         self._popen: subprocess.Popen[bytes] | None = None
         self._splitter = wire.Splitter()
         self._ids = 0
-        self._batches: dict[int, Sequence[Ticket]] = {}
-        self._streams: dict[int, Feed] = {}
+        self._batches: dict[int, Held] = {}
+        self._feeds: dict[int, Feed] = {}
+        self._streams: dict[str, int] = {}  # by method
         self._busy = 0  # synchronous batches in the worker; the others run side by side
+        self._answered = 0.0  # when the last of them was answered
 
     async def start(self, timeout: float) -> None:
         """Starts the process and waits until its model is loaded. Raises StartupError."""
@@ -54,22 +82,22 @@ class Process(asyncio.Protocol):
                 self._popen = subprocess.Popen(
                     [sys.executable, "-m", "mothlight.backend.worker", str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
-                    env=_environment(self.threads),
+                    env=_environment(self.placement),
                 )
             ours.setblocking(False)
             async with asyncio.timeout(timeout):
                 self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
                 main = getattr(sys.modules["__main__"], "__file__", None)
-                self._send(wire.Setup(self.service.address, sys.path, main, wire.Placement()))
+                self._send(wire.Setup(self.service.address, sys.path, main, self.placement))
                 await self.started
         except TimeoutError:
-            self.kill()
+            self.kill("it did not start")
             raise StartupError(
                 f"{self.service.name} was not ready after {timeout:g} s "
                 "(start_timeout gives it longer)"
             ) from None
         except BaseException:
-            self.kill()
+            self.kill("it did not start")
             if self._transport is None:
                 ours.close()
             raise
@@ -82,31 +110,39 @@ class Process(asyncio.Protocol):
                 case wire.Results(id, results, seconds):
                     self._answer(id, results, seconds)
                 case wire.Items(id, payloads):
-                    if feed := self._streams.get(id):
+                    if feed := self._feeds.get(id):
                         feed.put(payloads)
                 case wire.End(id, problem):
-                    if feed := self._streams.pop(id, None):
-                        feed.end(problem)
-                        self.changed()
-                case wire.Pulse():
-                    pass
-                case wire.Ready():
-                    self.ready = True
-                    self.ready_since = asyncio.get_running_loop().time()
-                    self.started.set_result(None)
+                    self._end(id, problem)
+                case wire.Pulse(memory):
+                    self.heard, self.memory = time.monotonic(), memory
+                case wire.Ready(_, examples):
+                    self._begin(examples)
                 case wire.Failed(traceback):
                     self._fail_start(f"{self.service.name} could not be started\n{traceback}")
 
+    def _begin(self, examples: dict[str, float]) -> None:
+        for name, seconds in examples.items():
+            cost = self.scheduler.line(self.service.methods[name]).cost
+            if not cost.is_known:
+                cost.observe(1, seconds)
+        self.ready = True
+        self.ready_since = self.heard = time.monotonic()
+        self.started.set_result(None)
+
     def connection_lost(self, exc: Exception | None) -> None:
         was_ready, self.ready = self.ready, False
-        reason = "the server is stopping" if self.stopping else f"the worker died{self._cause()}"
+        if not self.stopping:
+            self.cause = self.cause or self._find_cause()
+        reason = "the server is stopping" if self.stopping else f"the worker died{self.cause}"
         self._fail_start(f"{self.service.name} could not be started: {reason}")
-        for batch in self._batches.values():
-            for ticket in batch:
+        for held in self._batches.values():
+            for ticket in held.tickets:
                 ticket.fail(Unavailable(reason=reason))
-        for feed in self._streams.values():
+        for feed in self._feeds.values():
             feed.fail(Unavailable(reason=reason))
         self._batches.clear()
+        self._feeds.clear()
         self._streams.clear()
         self._busy = 0
         if not self.closed.done():
@@ -114,7 +150,7 @@ class Process(asyncio.Protocol):
         if was_ready and not self.stopping:
             self.died()
 
-    def _cause(self) -> str:
+    def _find_cause(self) -> str:
         assert self._popen
         try:
             status = self._popen.wait(0.1)
@@ -132,16 +168,42 @@ class Process(asyncio.Protocol):
         if self._transport and not self._transport.is_closing():
             self._transport.write(wire.pack(frame))
 
-    # Work
+    # Batches
+
+    def running(self) -> Iterator[tuple[Held, float]]:
+        """The batches that the model is at, and since when: of the synchronous ones the first."""
+        first = True
+        for held in self._batches.values():
+            if held.tickets[0].request.method.is_async:
+                yield held, held.since
+            elif first:
+                yield held, max(held.since, self._answered)
+                first = False
 
     @property
     def busy(self) -> bool:
         """Whether any call is in the worker."""
-        return bool(self._batches or self._streams)
+        return bool(self._batches or self._feeds)
+
+    def left(self, now: float) -> float:
+        """Predicted seconds until its synchronous batches are done."""
+        if not self._busy:
+            return 0.0
+        seconds, first = 0.0, True
+        for held in self._batches.values():
+            if not held.tickets[0].request.method.is_async:
+                # The first one runs; the others wait behind it.
+                spent = now - max(held.since, self._answered) if first else 0.0
+                seconds += max(0.0, held.predicted - spent)
+                first = False
+        return seconds
 
     def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
-        if not self.ready or self.stopping:
+        if not self.ready or self.retiring or self.stopping:
             return 0
+        if method.cardinality.streams_out:
+            most = method.batching.max_size + _SPARE if method.batching else CONCURRENCY
+            return max(0, most - self._streams.get(method.name, 0))
         if method.is_async:
             return max(0, CONCURRENCY - len(self._batches))
         if self._busy == 0:
@@ -150,21 +212,35 @@ class Process(asyncio.Protocol):
         full = waiting >= (method.batching.max_size if method.batching else 1)
         return PREFETCH - self._busy if full else 0
 
-    def run(self, method: Method[Any, Any, Any], tickets: Sequence[Ticket]) -> None:
-        if not tickets:
-            return
+    def run(
+        self, method: Method[Any, Any, Any], tickets: Sequence[Ticket], predicted: float
+    ) -> None:
         self._ids += 1
-        self._batches[self._ids] = tickets
+        id = self._ids
+        self.served += len(tickets)
+        if method.cardinality.streams_out:
+            self._open(id, method, tickets[0])
+            return
+        self._batches[id] = Held(tickets, predicted, time.monotonic())
         self._busy += not method.is_async
-        payloads = [t.request.payload for t in tickets]
-        calls = [t.request.id for t in tickets]
-        deadlines = [t.request.deadline for t in tickets]
-        self._send(wire.Batch(self._ids, method.name, payloads, calls, deadlines))
+        payloads, calls, deadlines = [], [], []
+        for index, ticket in enumerate(tickets):
+            ticket.place = (id, index)
+            request = ticket.request
+            payloads.append(request.payload)
+            calls.append(request.id)
+            deadlines.append(request.deadline)
+        self._send(wire.Batch(id, method.name, payloads, calls, deadlines))
+
+    def drop(self, ticket: Ticket) -> None:
+        """Tells the worker that nobody waits for this call any more."""
+        id, index = ticket.place
+        if id in self._batches:
+            self._send(wire.Drop(id, index))
 
     def _answer(self, id: int, results: Sequence[Any], seconds: float) -> None:
-        tickets = self._batches.pop(id)
+        tickets, _, since = self._batches.pop(id)
         method = tickets[0].request.method
-        self._busy -= not method.is_async
         size = len(tickets)
         for ticket, raw in zip(tickets, results, strict=True):
             result = wire.problem_or_payload(raw)
@@ -172,38 +248,53 @@ class Process(asyncio.Protocol):
                 ticket.answer(result, seconds, size)
             else:
                 ticket.fail(Error.from_problem(result, method.raises))
-        self.changed()
+        if not method.is_async:
+            now = time.monotonic()
+            # From one answer to the next, with all that happens around the model: this is what
+            # a batch costs those that wait.
+            self.scheduler.line(method).cost.observe(size, now - max(since, self._answered))
+            self._busy -= 1
+            self._answered = now
+        self.scheduler.dispatch()
 
     # Streams
 
     @property
     def streams(self) -> int:
         """How many streams run in the worker."""
-        return len(self._streams)
+        return len(self._feeds)
 
-    def open(self, request: Request) -> Feed:
-        """Starts a stream."""
-        self._ids += 1
-        id = self._ids
-        feed = self._streams[id] = Feed(
-            request, grant=lambda n: self._send(wire.Grant(id, n)), cancel=lambda: self._cancel(id)
+    def _open(self, id: int, method: Method[Any, Any, Any], ticket: Ticket) -> None:
+        feed = self._feeds[id] = Feed(
+            method, grant=lambda n: self._send(wire.Grant(id, n)), cancel=lambda: self._cancel(id)
         )
-        self._send(
-            wire.Open(id, request.method.name, request.payload, request.id, request.deadline)
-        )
-        return feed
+        self._streams[method.name] = self._streams.get(method.name, 0) + 1
+        request = ticket.request
+        self._send(wire.Open(id, method.name, request.payload, request.id, request.deadline))
+        ticket.give(feed)
 
     def _cancel(self, id: int) -> None:
-        if id in self._streams:  # its place is free when the worker's End says so
+        if id in self._feeds:  # its place is free when the worker's End says so
             self._send(wire.Cancel(id))
 
+    def _end(self, id: int, problem: dict[str, Any] | None) -> None:
+        if feed := self._feeds.pop(id, None):
+            self._streams[feed.method.name] -= 1
+            feed.end(problem)
+            self.scheduler.dispatch()
+
     # The end
+
+    @property
+    def pid(self) -> int:
+        """0 before it was started."""
+        return self._popen.pid if self._popen else 0
 
     async def stop(self) -> None:
         """Closes the socket, upon which the worker exits; kills it where it does not."""
         self.stopping = True
         if self._transport is None or self._popen is None:  # it is still being started
-            self.kill()
+            self._kill()
             return
         self._transport.abort()  # close() would wait for a worker that reads no more
         await self.closed
@@ -211,11 +302,14 @@ class Process(asyncio.Protocol):
             if self._popen.poll() is not None:
                 return
             await asyncio.sleep(0.01)
-        self.kill()
+        self._kill()
 
-    def kill(self) -> None:
-        """Ends the process at once."""
-        self.stopping = True
+    def kill(self, cause: str) -> None:
+        """Ends the process at once, as one that has failed: ``cause`` says why."""
+        self.cause = f": {cause}"
+        self._kill()
+
+    def _kill(self) -> None:
         if self._popen:
             self._popen.kill()
             self._popen.wait()
@@ -223,59 +317,8 @@ class Process(asyncio.Protocol):
             self._transport.abort()
 
 
-class Feed:
-    """The items of one stream, between the worker that sends and the protocol that reads."""
-
-    def __init__(
-        self, request: Request, *, grant: Callable[[int], None], cancel: Callable[[], None]
-    ) -> None:
-        self.request, self._grant, self._cancel = request, grant, cancel
-        self._items: list[Payload] = []
-        self._error: Error | None = None
-        self._ended = False
-        self._taken = 0  # since the last grant
-        self._changed = asyncio.Event()
-
-    def put(self, payloads: Sequence[Payload]) -> None:
-        self._items += payloads
-        self._changed.set()
-
-    def end(self, problem: dict[str, Any] | None) -> None:
-        error = None if problem is None else Error.from_problem(problem, self.request.method.raises)
-        self._finish(error)
-
-    def fail(self, error: Error) -> None:
-        self._finish(error)
-
-    def _finish(self, error: Error | None) -> None:
-        if not self._ended:
-            self._ended, self._error = True, error
-            self._changed.set()
-
-    async def take(self) -> list[Payload]:
-        """All items that have come, at least one; [] at the end. Raises Error."""
-        while not self._items:
-            if self._ended:
-                if self._error:
-                    raise self._error
-                return []
-            self._changed.clear()
-            await self._changed.wait()
-        items, self._items = self._items, []
-        self._taken += len(items)
-        if self._taken >= wire.WINDOW // 2:  # seldom: each grant is a frame
-            self._grant(self._taken)
-            self._taken = 0
-        return items
-
-    def cancel(self) -> None:
-        """Tells the worker that nobody reads any more."""
-        if not self._ended:
-            self._cancel()
-
-
-def _environment(threads: int) -> dict[str, str]:
+def _environment(placement: wire.Placement) -> dict[str, str]:
     environment = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment.setdefault(name, str(threads))
+        environment.setdefault(name, str(placement.threads))
     return environment

@@ -12,6 +12,7 @@ Deadlines are times of the system's monotonic clock, which all processes of a ma
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import threading
@@ -34,7 +35,8 @@ WINDOW = 64
 class Placement(msgspec.Struct, array_like=True):
     """Where a worker's model lives, and how torch runs it."""
 
-    device: str = "cpu"
+    device: str = "auto"  # or "cpu", "cuda", "cuda:1", "mps"
+    index: int = 0  # of the worker; of several devices each takes the next
     threads: int = 1
     inference_mode: bool = True
     channels_last: bool = False
@@ -153,11 +155,15 @@ class Channel:
         self._writing = threading.Lock()
         self._waiting: deque[ToFront] = deque()
         self._posted = threading.Event()
+        self._is_abandoned = False
         threading.Thread(target=self._flush_posted, daemon=True).start()
 
     def receive(self) -> ToWorker | None:
         """The next frame; None when the front process is gone."""
-        head = self._reader.read(4)
+        try:
+            head = self._reader.read(4)
+        except ConnectionResetError:
+            return None
         if len(head) < 4:
             return None
         body = self._reader.read(_LENGTH.unpack(head)[0])
@@ -184,13 +190,22 @@ class Channel:
             self._posted.clear()
             self.flush()
 
+    def abandon(self) -> None:
+        """Closes our copy of the socket, in a process that was forked from the worker."""
+        self._is_abandoned = True
+        os.close(self._socket.detach())
+
     def flush(self) -> None:
         """Sends what waits, unless another thread is just doing it."""
+        if self._is_abandoned:  # a model has forked, and both processes came back to us
+            os._exit(0)
         while self._waiting and self._writing.acquire(blocking=False):
             try:
                 data = b"".join(map(pack, self._taken()))
                 if data:
                     self._socket.sendall(data)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the front process is gone, which whoever reads will see
             finally:
                 self._writing.release()
 

@@ -1,0 +1,82 @@
+"""Feed: the items of one stream, between the worker that sends and the protocol that reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from ..errors import Error
+from ..method import Method
+from ..schema import Payload
+from . import wire
+from .base import Request, by_deadline
+from .scheduler import Scheduler
+
+
+class Feed:
+    """``grant`` lets the worker send so many items more, ``cancel`` tells it to stop."""
+
+    def __init__(
+        self,
+        method: Method[Any, Any, Any],
+        *,
+        grant: Callable[[int], None],
+        cancel: Callable[[], None],
+    ) -> None:
+        self.method, self._grant, self._cancel = method, grant, cancel
+        self._items: list[Payload] = []
+        self._error: Error | None = None
+        self._ended = False
+        self._taken = 0  # since the last grant
+        self._changed = asyncio.Event()
+
+    def put(self, payloads: Sequence[Payload]) -> None:
+        self._items += payloads
+        self._changed.set()
+
+    def end(self, problem: dict[str, Any] | None) -> None:
+        """Ends it well, or with a problem document."""
+        self.fail(None if problem is None else Error.from_problem(problem, self.method.raises))
+
+    def fail(self, error: Error | None) -> None:
+        if not self._ended:
+            self._ended, self._error = True, error
+            self._changed.set()
+
+    async def take(self) -> list[Payload]:
+        """All items that have come, at least one; [] at the end. Raises Error."""
+        while not self._items:
+            if self._ended:
+                if self._error:
+                    raise self._error
+                return []
+            self._changed.clear()
+            await self._changed.wait()
+        items, self._items = self._items, []
+        self._taken += len(items)
+        if self._taken >= wire.WINDOW // 2:  # seldom: each grant is a frame
+            self._grant(self._taken)
+            self._taken = 0
+        return items
+
+    def cancel(self) -> None:
+        """Tells the worker that nobody reads any more."""
+        if not self._ended:
+            self._cancel()
+
+
+async def stream(scheduler: Scheduler, request: Request) -> AsyncIterator[Sequence[Payload]]:
+    """The items of a stream, once a runner has a place for it. Raises Error; closing the iterator
+    cancels the call."""
+    ticket = scheduler.place(request)
+    feed: Feed | None = None
+    try:
+        feed = await ticket
+        while items := await by_deadline(request.deadline, feed.take()):
+            yield items
+    finally:
+        if feed is None and ticket.done() and not ticket.cancelled() and not ticket.exception():
+            feed = ticket.result()  # it came in the moment in which we were cancelled
+        if feed:
+            feed.cancel()

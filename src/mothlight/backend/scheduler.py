@@ -1,0 +1,260 @@
+"""The queue before the models: admission, order, batches. Free runners pull; nobody pushes.
+
+    call ─ can it end in time? (503 at once) ─> FairQueue of its method
+    a runner with room ─ pulls ─> as many calls of the most urgent method as fit a batch, and no
+    more than end before the tightest deadline among them
+
+What a batch costs is learnt (``Cost``); from it come the predicted wait, the refusal, its
+``Retry-After`` and the size of a batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import metrics
+from ..errors import Overloaded, Unavailable
+from ..method import Method
+from .base import Request
+from .cost import Cost
+from .queue import FairQueue
+from .ticket import Runner, Ticket
+
+_SOON = 1.0
+"""Seconds before its deadline that a call gets a timer of its own: most have ended by then, and a
+timer for each would cost more than all the rest that is done for it here."""
+
+_TICK = 1e-4
+"""Seconds that are no wait: a timer may fire that much early."""
+
+_FLOOR, _BATCHES = 16, 4
+"""Calls, and full batches, that may always wait for each runner, however slow the model is."""
+
+
+class Line:
+    """The waiting calls of one method, and what its batches cost."""
+
+    __slots__ = ("cost", "is_stream", "kind", "method", "queue", "size")
+
+    def __init__(self, method: Method[Any, Any, Any]) -> None:
+        self.method = method
+        self.queue: FairQueue[Ticket] = FairQueue()
+        self.cost = Cost()
+        self.is_stream = method.cardinality.streams_out
+        self.size = 1 if self.is_stream or not method.batching else method.batching.max_size
+        # What competes for the same places in a runner:
+        self.kind = method.name if self.is_stream else "async" if method.is_async else "sync"
+
+    def backlog(self, waiting: int) -> float:
+        """Predicted seconds of one runner for so many calls."""
+        return 0.0 if self.is_stream else self.cost.backlog(waiting, self.size)
+
+    def pause(self, now: float) -> float:
+        """Seconds that its calls still wait for company (``max_wait``)."""
+        batching = self.method.batching
+        if batching is None or not batching.max_wait or len(self.queue) >= self.size:
+            return 0.0
+        return batching.max_wait - (now - min(ticket.since for ticket in self.queue))
+
+
+class Scheduler:
+    """Hands the calls of one service to its runners; the holder of those that wait.
+
+    ``max_queue`` calls and ``max_bytes`` of payload may wait. Behind a backlog (``_FLOOR`` calls,
+    ``_BATCHES`` batches) a call is accepted only while its wait is predicted to be at most
+    ``max_delay`` seconds.
+    """
+
+    def __init__(
+        self,
+        runners: Callable[[], Sequence[Runner]],
+        *,
+        max_queue: int = 1024,
+        max_bytes: int = 256 * 1024 * 1024,
+        max_delay: float = 0.05,
+        clock: Callable[[], float] = time.monotonic,  # the event loop's own may tick in ms
+    ) -> None:
+        self.runners, self.clock = runners, clock
+        self.max_queue, self.max_bytes, self.max_delay = max_queue, max_bytes, max_delay
+        self.waiting = 0
+        self.bytes = 0
+        self.live: set[Ticket] = set()
+        """The calls that have been accepted and have not ended."""
+        self.lines: dict[Method[Any, Any, Any], Line] = {}
+        self._waker: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def place(self, request: Request) -> Ticket:
+        """Accepts a call. Raises Overloaded where it cannot be served in time."""
+        loop = asyncio.get_running_loop()
+        now = self.clock()
+        line = self.line(request.method)
+        size = request.size
+        self._admit(request, line, size, now)
+        ticket = Ticket(request, size, self, self.live, now, loop)
+        if request.deadline is not None:
+            if request.deadline - now < 2 * _SOON:
+                ticket.watch()
+            elif self._sweeper is None:
+                self._sweeper = loop.call_later(_SOON, self._sweep)
+        line.queue.put(ticket)
+        self.waiting += 1
+        self.bytes += size
+        # Who waits already found no room; one more changes that only when it fills a batch.
+        if (waiting := len(line.queue)) == 1 or waiting == line.size:
+            self.dispatch()
+        return ticket
+
+    def line(self, method: Method[Any, Any, Any]) -> Line:
+        """The waiting calls of a method."""
+        line = self.lines.get(method)
+        if line is None:
+            line = self.lines[method] = Line(method)
+        return line
+
+    # Admission
+
+    def _admit(self, request: Request, line: Line, size: int, now: float) -> None:
+        ahead = line.queue.ahead(request.urgency, request.principal)
+        wait = self.predict_wait(line, ahead, now)
+        if request.deadline is not None and now + wait + line.cost.of(1) > request.deadline:
+            raise Overloaded(retry_after=_retry(wait))
+        if wait > self.max_delay and not line.is_stream:
+            most = max(_FLOOR, _BATCHES * line.size) * max(1, len(self.runners()))
+            if ahead >= most:
+                raise Overloaded(retry_after=_retry(wait))
+        while self.waiting >= self.max_queue or self.bytes + size > self.max_bytes:
+            last = line.queue.last(request.urgency, request.principal)
+            if last is None:
+                raise Overloaded(retry_after=_retry(wait))
+            last.fail(Overloaded(retry_after=_retry(wait)))
+            self.drop(last)
+
+    def predict_wait(self, line: Line, ahead: int, now: float) -> float:
+        """Seconds until a runner would take a call of ``line`` that has ``ahead`` before it."""
+        if line.is_stream:
+            return 0.0  # how long streams last nobody knows; their number is bounded
+        runners = self.runners()
+        if not runners:
+            return 0.0  # a worker is being replaced
+        work = line.backlog(ahead)
+        for runner in runners:
+            work += runner.left(now)
+        if self.waiting > len(line.queue):
+            for other in self.lines.values():
+                if other is not line:
+                    work += other.backlog(len(other.queue))
+        return work / len(runners)
+
+    # Deadlines
+
+    def _sweep(self) -> None:
+        soon = self.clock() + 2 * _SOON
+        watched = 0
+        for ticket in self.live:
+            if (deadline := ticket.request.deadline) is not None and ticket.timer is None:
+                watched += 1
+                if deadline < soon:
+                    ticket.watch()
+        loop = asyncio.get_running_loop()
+        self._sweeper = loop.call_later(_SOON, self._sweep) if watched else None
+
+    def drop(self, ticket: Ticket) -> None:
+        """Takes a waiting call out."""
+        self.lines[ticket.request.method].queue.remove(ticket)
+        self._leave(ticket)
+
+    def _leave(self, ticket: Ticket) -> None:
+        self.waiting -= 1
+        self.bytes -= ticket.size
+
+    # Dispatch
+
+    def dispatch(self) -> None:
+        """Gives work to whoever is free; called when a call comes and when a runner is free."""
+        while self.waiting and self._dispatch_one():
+            pass
+
+    def _dispatch_one(self) -> bool:
+        now = self.clock()
+        blocked: set[str] = set()
+        # A method that waits for company holds no other up, nor does a full runner of one kind
+        # hold up the others; but a younger call overtakes no older one of its kind.
+        for line in self._in_order():
+            if line.kind in blocked:
+                continue
+            if (pause := line.pause(now)) > _TICK:
+                self._wake_at(now + pause)
+                continue
+            runner, room = None, 0
+            for candidate in self.runners():
+                if (free := candidate.room(line.method, len(line.queue))) > room:
+                    runner, room = candidate, free
+            if runner:
+                self._run(line, runner, now)
+                return True
+            blocked.add(line.kind)
+        return False
+
+    def _in_order(self) -> Sequence[Line]:
+        waiting = [line for line in self.lines.values() if len(line.queue)]
+        if len(waiting) > 1:
+            waiting.sort(key=_claim)
+        return waiting
+
+    def _run(self, line: Line, runner: Runner, now: float) -> None:
+        queue, cost = line.queue, line.cost
+        most = line.size
+        starts = now + runner.left(now)
+        in_full = cost.of(most)
+        taken: list[Ticket] = []
+        while len(taken) < most and (ticket := queue.head()):
+            deadline = ticket.request.deadline
+            if deadline is not None and deadline - starts < in_full and not line.is_stream:
+                # Its deadline bounds the batch; where it would make it smaller than it already is,
+                # it waits for the next one.
+                fits = cost.largest(most, deadline - starts)
+                if fits <= len(taken) and taken:
+                    break
+                most = min(most, fits)
+            queue.take()
+            self._leave(ticket)
+            ticket.queued = now - ticket.since
+            ticket.holder = runner
+            taken.append(ticket)
+        if not line.is_stream:
+            metrics.batch_size(line.method.qualname, len(taken))
+        runner.run(line.method, taken, cost.of(len(taken)))
+
+    def _wake_at(self, when: float) -> None:
+        if self._waker is not None and self._wakes_at <= when:
+            return
+        if self._waker is not None:
+            self._waker.cancel()
+        self._wakes_at = when
+        self._waker = asyncio.get_running_loop().call_at(when, self._wake)
+
+    def _wake(self) -> None:
+        self._waker = None
+        self.dispatch()
+
+    def fail_all(self, error: Unavailable) -> None:
+        """Ends every waiting call with ``error``."""
+        for line in self.lines.values():
+            for ticket in list(line.queue):
+                ticket.fail(error)
+                self.drop(ticket)
+
+
+def _claim(line: Line) -> tuple[int, float]:
+    head = line.queue.head()
+    assert head
+    return head.urgency, head.since
+
+
+def _retry(wait: float) -> float:
+    return round(max(wait, 0.1), 3)
