@@ -6,7 +6,7 @@ Each field is an argument of ``App(...)``, an environment variable (``MOTHLIGHT_
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import (
@@ -38,8 +38,7 @@ class Settings(BaseSettings):
         256 * 1024 * 1024, description="bytes of requests that may wait for each service"
     )
     max_delay: PositiveFloat = Field(
-        0.05,
-        description="seconds a call may wait behind 4 full batches (at least 16 calls) a worker",
+        10.0, description="seconds that a call may have to wait to be accepted"
     )
 
     device: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -79,6 +78,19 @@ class Settings(BaseSettings):
     )
     heartbeat: PositiveFloat = Field(15.0, description="seconds between heartbeats of a stream")
 
+    log: Literal["text", "json"] = Field(
+        "text", description="form of the log on stderr: text for people, json a line for each record"
+    )
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        "info", description="the least that is logged: debug, info, warning, error or critical"
+    )
+    access_log: bool = Field(False, description="log a line for each call that ends")
+    trace: Literal["otlp", "console", "global"] | None = Field(
+        None,
+        description="trace calls by OpenTelemetry: otlp (its OTEL_… variables say where to), "
+        "console, or global (the provider of the host that mounts the app)",
+    )
+
     cors: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="web origins that may call, separated by commas, or * for any"
     )
@@ -88,6 +100,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @classmethod
     def settings_customise_sources(

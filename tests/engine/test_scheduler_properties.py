@@ -90,7 +90,8 @@ class Runner:
                 ticket.fail(Internal())
             else:
                 ticket.answer(ticket.request.payload, seconds, len(tickets))
-        world.scheduler.line(method).cost.observe(len(tickets), seconds)
+        now = asyncio.get_running_loop().time()
+        world.scheduler.line(method).learn(len(tickets), seconds, now)
         assert task
         del self.held[task]
         world.scheduler.dispatch()

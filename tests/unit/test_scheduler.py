@@ -347,7 +347,7 @@ def test_no_wake_up_is_lost(run: Run) -> None:
         chance = random.Random(7)
         runners = [Held(), Held(2)]
         scheduler = make(*runners)
-        tasks: list[asyncio.Task[Reply]] = []
+        tasks: list[asyncio.Future[Reply]] = []
         for number in range(1000):
             name = chance.choice(["many", "alone", "beside", "patient"])
             timeout = chance.choice([None, None, 0.005, 5.0])
@@ -388,5 +388,157 @@ def test_fail_all_ends_what_waits(run: Run) -> None:
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(error, Unavailable) for error in done)
         assert scheduler.waiting == 0
+
+    run(main())
+
+
+# Admission
+
+
+def leave_all(scheduler: Scheduler) -> None:
+    for ticket in list(scheduler.live):
+        ticket.cancel()
+
+
+def known(name: str, seconds: float, *runners: Held, **options: Any) -> Scheduler:
+    """A scheduler that has learnt what calls of one method cost."""
+    scheduler = Scheduler(lambda: runners, **{"max_queue": 1000, **options})
+    for runner in runners:
+        runner.scheduler = scheduler
+    scheduler.line(METHODS[name]).learn(1, seconds, scheduler.clock())
+    return scheduler
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_before_it_costs_anything(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = known("alone", 0.5, runner)
+        with pytest.raises(Overloaded):
+            submit(scheduler, "alone", "hopeless", 0.3)
+        first = submit(scheduler, "alone", "a", 2.0)
+        for id in "bc":
+            submit(scheduler, "alone", id)
+        with pytest.raises(Overloaded) as caught:
+            submit(scheduler, "alone", "late", 1.2)
+        assert 0.9 <= caught.value.retry_after <= 1.1, "two that wait; the model is learnt from"
+        assert submit(scheduler, "alone", "patient", 3.0)
+        assert runner.all == [("alone", ["a"])]
+        runner.finish()
+        assert (await first).batch == 1
+        assert [i for _, i in runner.all] == [["a"], ["b"]]
+        leave_all(scheduler)
+        runner.finish()
+
+    run(main())
+
+
+def test_one_slow_batch_does_not_shut_the_door_for_ever(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = known("alone", 5.0, runner)
+        line = scheduler.line(METHODS["alone"])
+        with pytest.raises(Overloaded):
+            submit(scheduler, "alone", "a", 1.0)
+        line.learnt -= 6
+        ticket = submit(scheduler, "alone", "b", 1.0)
+        assert runner.all == [("alone", ["b"])], "what has not been seen for long is tried again"
+        runner.finish()
+        await ticket
+
+    run(main())
+
+
+def test_a_crowd_waits_for_a_moment_only_and_others_as_long_as_allowed(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = known("alone", 0.01, runner)
+        for number in range(129):
+            submit(scheduler, "alone", str(number))
+        with pytest.raises(Overloaded) as caught:
+            submit(scheduler, "alone", "too many")
+        assert caught.value.retry_after == pytest.approx(1.28, abs=0.02)
+        leave_all(scheduler)
+        scheduler.max_delay = 0.035
+        for number in range(4):
+            submit(scheduler, "alone", str(number))
+        with pytest.raises(Overloaded):
+            submit(scheduler, "alone", "too late")
+        leave_all(scheduler)
+
+    run(main())
+
+
+def test_bytes_are_bounded_too(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = make(runner)
+        scheduler.max_bytes = 10
+        tickets = [submit(scheduler, "alone", id) for id in "abcdefghijk"]  # a byte each; one runs
+        assert scheduler.bytes == 10
+        with pytest.raises(Overloaded):
+            submit(scheduler, "alone", "l")
+        tickets[1].cancel()
+        submit(scheduler, "alone", "m")
+        leave_all(scheduler)
+        assert scheduler.bytes == 0
+
+    run(main())
+
+
+def test_who_fills_the_queue_makes_room_for_others(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = make(runner, max_queue=4)
+        noisy = [place(scheduler, id, principal="noisy") for id in "abcde"]
+        quiet = place(scheduler, "x", principal="quiet")
+        with pytest.raises(Overloaded):
+            await noisy[-1]
+        urgent = place(scheduler, "u", urgency=0)
+        with pytest.raises(Overloaded):
+            await noisy[-2]
+        for _ in range(5):
+            runner.finish()
+        assert [i for _, [i] in runner.all] == ["a", "u", "b", "x", "c"]
+        await asyncio.gather(quiet, urgent, *noisy[:3])
+
+    run(main())
+
+
+def place(scheduler: Scheduler, id: str, **options: Any) -> asyncio.Future[Reply]:
+    return scheduler.place(Request(METHODS["alone"], Payload(b"1"), id, **options))
+
+
+def test_the_tightest_deadline_bounds_the_batch(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = make(runner)
+        line = scheduler.line(METHODS["many"])
+        for size in (1, 2, 4) * 3:
+            line.learn(size, 0.1 * size, scheduler.clock())
+        first = submit(scheduler, "many", "a")
+        tickets = [first, submit(scheduler, "many", "b", 0.25)]
+        tickets += [submit(scheduler, "many", id) for id in "cde"]
+        runner.finish()
+        assert runner.all[1] == ("many", ["b", "c"]), "0.1 s each, and b has 0.25"
+        runner.finish()
+        runner.finish()
+        await asyncio.gather(*tickets)
+
+    run(main())
+
+
+def test_a_call_that_nobody_waits_for_is_taken_back_from_its_runner(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = make(runner)
+        running = [submit(scheduler, "alone", "a"), submit(scheduler, "alone", "b", 0.01)]
+        running[0].cancel()
+        assert runner.dropped == ["a"]
+        runner.finish()
+        with pytest.raises(DeadlineExceeded):
+            await running[1]
+        assert runner.dropped == ["a", "b"]
+        assert not scheduler.live
+        runner.finish()
 
     run(main())

@@ -10,12 +10,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ..call import Call
 from ..errors import Error, Overloaded, Unavailable
 from ..schema import Payload
 from ..service import Method, Service
 from ..settings import Settings
 from .base import Reply, Request, StartupError, by_deadline
-from .execution import Instance, Prepared, failure
+from .execution import Calls, Instance, Prepared, failure
 from .process import CONCURRENCY
 from .scheduler import Scheduler
 from .ticket import Ticket
@@ -77,6 +78,9 @@ class ThreadRunner:
         self._model: ThreadPoolExecutor  # both live from start to stop
         self._streams: ThreadPoolExecutor
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ids = 0
+        self._calls: dict[int, Calls] = {}  # of the batches that run
+        self._async: dict[int, asyncio.Task[None]] = {}
         self._busy = 0
         self._free_at = 0.0  # when the batch that runs is predicted to be done
         self._open = 0  # streams
@@ -124,27 +128,43 @@ class ThreadRunner:
         return max(0.0, self._free_at - now) if self._busy else 0.0
 
     def drop(self, ticket: Ticket) -> None:
-        pass  # its answer will be dropped
+        id, index = ticket.place
+        if calls := self._calls.get(id):
+            calls.drop(index)
+            if calls.all_dropped and (task := self._async.get(id)):
+                task.cancel()
 
     def run(
         self, method: Method[Any, Any, Any], tickets: Sequence[Ticket], predicted: float
     ) -> None:
         self._busy += not method.is_async
         self._free_at = time.monotonic() + predicted
-        task = asyncio.get_running_loop().create_task(self._run(method, tickets))
+        self._ids += 1
+        id = self._ids
+        for index, ticket in enumerate(tickets):
+            ticket.place = (id, index)
+        requests = [ticket.request for ticket in tickets]
+        calls = self._calls[id] = Calls([r.id for r in requests], [r.deadline for r in requests])
+        task = asyncio.get_running_loop().create_task(self._run(method, tickets, calls))
         self._tasks.add(task)
+        if method.is_async:
+            self._async[id] = task
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
+            self._async.pop(id, None)
+            del self._calls[id]
             for ticket in tickets:  # of a task that was cancelled
                 ticket.fail(Unavailable(reason="the server is stopping"))
+            self.scheduler.dispatch()
 
         task.add_done_callback(ended)
 
-    async def _run(self, method: Method[Any, Any, Any], tickets: Sequence[Ticket]) -> None:
+    async def _run(
+        self, method: Method[Any, Any, Any], tickets: Sequence[Ticket], calls: Calls
+    ) -> None:
         assert self.instance
         payloads = [t.request.payload for t in tickets]
-        calls = [t.request.id for t in tickets]
         start = time.perf_counter()
         if method.is_async:
             batch = await asyncio.to_thread(Prepared, method, payloads, calls)
@@ -158,25 +178,24 @@ class ThreadRunner:
             except asyncio.CancelledError:
                 raise
             except BaseException:  # a model's sys.exit(): here it fails its own calls only
-                results = [failure(method, calls)] * len(tickets)
+                results = [failure(method, calls.ids)] * len(tickets)
             finally:
                 self._busy -= 1
         seconds = time.perf_counter() - start
-        self.scheduler.line(method).cost.observe(len(tickets), seconds)
+        self.scheduler.line(method).learn(len(tickets), seconds, time.monotonic())
         for ticket, result in zip(tickets, results, strict=True):
             if isinstance(result, Payload):
                 ticket.answer(result, seconds, len(tickets))
             else:
                 ticket.fail(Error.from_problem(result, method.raises))
-        self.scheduler.dispatch()
 
     async def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:
         assert self.instance
-        method, payload, id = request.method, request.payload, request.id
+        method, payload, call = request.method, request.payload, Call(request.id, request.deadline)
         if method.is_async:
-            items = self.instance.stream_async(method, payload, id)
+            items = self.instance.stream_async(method, payload, call)
         else:
-            items = self._in_thread(self.instance.stream(method, payload, id))
+            items = self._in_thread(self.instance.stream(method, payload, call))
         if self._open >= CONCURRENCY:
             raise Overloaded(retry_after=1.0)
         self._open += 1
@@ -185,6 +204,7 @@ class ThreadRunner:
                 while item := await by_deadline(request.deadline, anext(items, None)):
                     yield (item,)
         finally:
+            call.cancel()
             self._open -= 1
 
     async def _in_thread(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import Error, Unavailable
 from ..schema import Payload
 from ..service import Method, Service
-from . import wire
-from .base import StartupError
+from . import obituary, wire
+from .base import ENVIRONMENT, StartupError
 from .feed import Feed
 from .scheduler import Scheduler
 from .ticket import Ticket
@@ -31,12 +34,29 @@ _SPARE = 2
 """Streams that wait in the worker for a place in the steps, so that none is empty meanwhile."""
 
 
+_LEAVE = 1.0
+"""Seconds in which a worker that is told to go has to end, and one that was killed."""
+
+_DEATH = 0.1
+"""Seconds from the end of its socket to that of a process that dies."""
+
+
 class Held(NamedTuple):
     """A batch in the worker."""
 
     tickets: Sequence[Ticket]
     predicted: float
     since: float
+
+
+@dataclass(slots=True)
+class Running:
+    """A stream in the worker. ``left``: when its reader went; its place is free when the worker's
+    End says so."""
+
+    feed: Feed
+    call: str
+    left: float | None = None
 
 
 class Process(asyncio.Protocol):
@@ -55,11 +75,13 @@ class Process(asyncio.Protocol):
         self.ready_since = 0.0
         self.heard = 0.0  # when it last gave a sign of life
         self.memory = 0  # bytes that are resident
+        self.frozen: float | None = None  # since when it has been seen stopped by a signal
         self.served = 0  # calls
         self.renewing = False  # its successor is being started
         self.retiring = False  # it takes no new calls
         self.stopping = False
         self.cause = ""  # why we killed it, or what it died of
+        self.lost: list[tuple[Method[Any, Any, Any], str]] = []  # the calls that died with it
         self.started: asyncio.Future[None]
         self.closed: asyncio.Future[None]
         self._transport: asyncio.Transport | None = None
@@ -67,7 +89,7 @@ class Process(asyncio.Protocol):
         self._splitter = wire.Splitter()
         self._ids = 0
         self._batches: dict[int, Held] = {}
-        self._feeds: dict[int, Feed] = {}
+        self._running: dict[int, Running] = {}
         self._streams: dict[str, int] = {}  # by method
         self._busy = 0  # synchronous batches in the worker; the others run side by side
         self._answered = 0.0  # when the last of them was answered
@@ -82,6 +104,8 @@ class Process(asyncio.Protocol):
                 self._popen = subprocess.Popen(
                     [sys.executable, "-m", "mothlight.backend.worker", str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    process_group=0,  # with it goes what its model starts
                     env=_environment(self.placement),
                 )
             ours.setblocking(False)
@@ -90,16 +114,17 @@ class Process(asyncio.Protocol):
                 main = getattr(sys.modules["__main__"], "__file__", None)
                 self._send(wire.Setup(self.service.address, sys.path, main, self.placement))
                 await self.started
-        except TimeoutError:
-            self.kill("it did not start")
-            raise StartupError(
-                f"{self.service.name} was not ready after {timeout:g} s "
-                "(start_timeout gives it longer)"
-            ) from None
-        except BaseException:
+        except BaseException as error:
             self.kill("it did not start")
             if self._transport is None:
                 ours.close()
+                await self._bury()
+            await asyncio.shield(self.closed)
+            if isinstance(error, TimeoutError):
+                raise StartupError(
+                    f"{self.service.name} was not ready after {timeout:g} s "
+                    "(start_timeout gives it longer)"
+                ) from None
             raise
 
     # The socket
@@ -110,8 +135,8 @@ class Process(asyncio.Protocol):
                 case wire.Results(id, results, seconds):
                     self._answer(id, results, seconds)
                 case wire.Items(id, payloads):
-                    if feed := self._feeds.get(id):
-                        feed.put(payloads)
+                    if stream := self._running.get(id):
+                        stream.feed.put(payloads)
                 case wire.End(id, problem):
                     self._end(id, problem)
                 case wire.Pulse(memory):
@@ -131,34 +156,43 @@ class Process(asyncio.Protocol):
         self.started.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        was_ready, self.ready = self.ready, False
+        self.ready = False
+        self._burial = asyncio.get_running_loop().create_task(self._bury())
+
+    async def _bury(self) -> None:
+        """Sees the process to its end, and with it what its model has started; then ends its calls.
+        It never blocks: to give back gigabytes takes the system a while."""
+        if not await self._wait(_LEAVE if self.stopping else _DEATH):
+            self._kill()  # it closed its socket and lives on: of no more use
+            await self._wait(_LEAVE)
+        self._kill()  # what is left of its group
         if not self.stopping:
-            self.cause = self.cause or self._find_cause()
+            self.cause = self.cause or obituary.cause(self._popen and self._popen.returncode)
         reason = "the server is stopping" if self.stopping else f"the worker died{self.cause}"
         self._fail_start(f"{self.service.name} could not be started: {reason}")
+        self.lost = list(self.calls())
         for held in self._batches.values():
             for ticket in held.tickets:
                 ticket.fail(Unavailable(reason=reason))
-        for feed in self._feeds.values():
-            feed.fail(Unavailable(reason=reason))
+        for stream in self._running.values():
+            stream.feed.fail(Unavailable(reason=reason))
         self._batches.clear()
-        self._feeds.clear()
+        self._running.clear()
         self._streams.clear()
         self._busy = 0
         if not self.closed.done():
             self.closed.set_result(None)
-        if was_ready and not self.stopping:
+        if self.ready_since and not self.stopping:
             self.died()
 
-    def _find_cause(self) -> str:
-        assert self._popen
-        try:
-            status = self._popen.wait(0.1)
-        except subprocess.TimeoutExpired:  # it closed its socket and lives on: of no more use
-            self._popen.kill()
-            self._popen.wait()
-            return ""
-        return f" of signal {-status}" if status < 0 else f" with exit status {status}"
+    async def _wait(self, seconds: float) -> bool:
+        """Whether the process ends within so many seconds."""
+        end = time.monotonic() + seconds
+        while self._popen and self._popen.poll() is None:
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(0.002)
+        return True
 
     def _fail_start(self, message: str) -> None:
         if not self.started.done():
@@ -183,7 +217,22 @@ class Process(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether any call is in the worker."""
-        return bool(self._batches or self._feeds)
+        return bool(self._batches or self._running)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for a call that is in the worker."""
+        return any(not t.done() for held in self._batches.values() for t in held.tickets) or any(
+            stream.left is None for stream in self._running.values()
+        )
+
+    def calls(self) -> Iterator[tuple[Method[Any, Any, Any], str]]:
+        """The calls in the worker, the oldest first: their methods and ids."""
+        for held in self._batches.values():
+            for ticket in held.tickets:
+                yield ticket.request.method, ticket.request.id
+        for stream in self._running.values():
+            yield stream.feed.method, stream.call
 
     def left(self, now: float) -> float:
         """Predicted seconds until its synchronous batches are done."""
@@ -252,7 +301,7 @@ class Process(asyncio.Protocol):
             now = time.monotonic()
             # From one answer to the next, with all that happens around the model: this is what
             # a batch costs those that wait.
-            self.scheduler.line(method).cost.observe(size, now - max(since, self._answered))
+            self.scheduler.line(method).learn(size, now - max(since, self._answered), now)
             self._busy -= 1
             self._answered = now
         self.scheduler.dispatch()
@@ -262,25 +311,33 @@ class Process(asyncio.Protocol):
     @property
     def streams(self) -> int:
         """How many streams run in the worker."""
-        return len(self._feeds)
+        return len(self._running)
+
+    def abandoned(self) -> Iterator[tuple[Method[Any, Any, Any], float]]:
+        """The streams that nobody reads any more and that have not ended, and since when."""
+        for stream in self._running.values():
+            if stream.left is not None:
+                yield stream.feed.method, stream.left
 
     def _open(self, id: int, method: Method[Any, Any, Any], ticket: Ticket) -> None:
-        feed = self._feeds[id] = Feed(
+        request = ticket.request
+        feed = Feed(
             method, grant=lambda n: self._send(wire.Grant(id, n)), cancel=lambda: self._cancel(id)
         )
+        self._running[id] = Running(feed, request.id)
         self._streams[method.name] = self._streams.get(method.name, 0) + 1
-        request = ticket.request
         self._send(wire.Open(id, method.name, request.payload, request.id, request.deadline))
         ticket.give(feed)
 
     def _cancel(self, id: int) -> None:
-        if id in self._feeds:  # its place is free when the worker's End says so
+        if (stream := self._running.get(id)) and stream.left is None:
+            stream.left = time.monotonic()
             self._send(wire.Cancel(id))
 
     def _end(self, id: int, problem: dict[str, Any] | None) -> None:
-        if feed := self._feeds.pop(id, None):
-            self._streams[feed.method.name] -= 1
-            feed.end(problem)
+        if stream := self._running.pop(id, None):
+            self._streams[stream.feed.method.name] -= 1
+            stream.feed.end(problem)
             self.scheduler.dispatch()
 
     # The end
@@ -293,32 +350,30 @@ class Process(asyncio.Protocol):
     async def stop(self) -> None:
         """Closes the socket, upon which the worker exits; kills it where it does not."""
         self.stopping = True
-        if self._transport is None or self._popen is None:  # it is still being started
+        if self._transport is None:  # it is still being started, and whoever does that ends it
             self._kill()
             return
         self._transport.abort()  # close() would wait for a worker that reads no more
         await self.closed
-        for _ in range(100):
-            if self._popen.poll() is not None:
-                return
-            await asyncio.sleep(0.01)
-        self._kill()
 
     def kill(self, cause: str) -> None:
         """Ends the process at once, as one that has failed: ``cause`` says why."""
-        self.cause = f": {cause}"
+        self.cause = self.cause or f": {cause}"
+        self.ready = False
         self._kill()
-
-    def _kill(self) -> None:
-        if self._popen:
-            self._popen.kill()
-            self._popen.wait()
         if self._transport:
             self._transport.abort()
 
+    def _kill(self) -> None:
+        if self._popen:
+            # A group's number is not given anew while it has members; without any, it was free
+            # for an instant only.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+
 
 def _environment(placement: wire.Placement) -> dict[str, str]:
-    environment = dict(os.environ)
+    environment = {**os.environ, ENVIRONMENT: str(os.getpid())}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         environment.setdefault(name, str(placement.threads))
     return environment

@@ -27,26 +27,41 @@ _SOON = 1.0
 """Seconds before its deadline that a call gets a timer of its own: most have ended by then, and a
 timer for each would cost more than all the rest that is done for it here."""
 
+_FRESH = 5.0
+"""Seconds that a cost is believed without another look."""
+
 _TICK = 1e-4
 """Seconds that are no wait: a timer may fire that much early."""
 
-_FLOOR, _BATCHES = 16, 4
-"""Calls, and full batches, that may always wait for each runner, however slow the model is."""
+_CROWD, _CROWD_WAIT = 128, 0.25
+"""Behind so many calls for each runner a call may wait so many seconds only: a longer queue would
+make every answer later, and not one more a second."""
 
 
 class Line:
     """The waiting calls of one method, and what its batches cost."""
 
-    __slots__ = ("cost", "is_stream", "kind", "method", "queue", "size")
+    __slots__ = ("cost", "is_stream", "learnt", "kind", "method", "queue", "size")
 
     def __init__(self, method: Method[Any, Any, Any]) -> None:
         self.method = method
         self.queue: FairQueue[Ticket] = FairQueue()
         self.cost = Cost()
+        self.learnt = 0.0  # when
         self.is_stream = method.cardinality.streams_out
         self.size = 1 if self.is_stream or not method.batching else method.batching.max_size
         # What competes for the same places in a runner:
         self.kind = method.name if self.is_stream else "async" if method.is_async else "sync"
+
+    def learn(self, size: int, seconds: float, now: float) -> None:
+        """Takes what a batch cost."""
+        self.cost.observe(size, seconds)
+        self.learnt = now
+
+    def is_known(self, now: float) -> bool:
+        """Whether what is known of the cost is new enough to refuse a call that none is before:
+        else one slow batch would shut the door for ever."""
+        return now - self.learnt < _FRESH
 
     def backlog(self, waiting: int) -> float:
         """Predicted seconds of one runner for so many calls."""
@@ -63,9 +78,8 @@ class Line:
 class Scheduler:
     """Hands the calls of one service to its runners; the holder of those that wait.
 
-    ``max_queue`` calls and ``max_bytes`` of payload may wait. Behind a backlog (``_FLOOR`` calls,
-    ``_BATCHES`` batches) a call is accepted only while its wait is predicted to be at most
-    ``max_delay`` seconds.
+    ``max_queue`` calls and ``max_bytes`` of payload may wait, and none is accepted that is
+    predicted to wait longer than ``max_delay`` seconds, or a fraction of that behind a crowd.
     """
 
     def __init__(
@@ -74,7 +88,7 @@ class Scheduler:
         *,
         max_queue: int = 1024,
         max_bytes: int = 256 * 1024 * 1024,
-        max_delay: float = 0.05,
+        max_delay: float = 10.0,
         clock: Callable[[], float] = time.monotonic,  # the event loop's own may tick in ms
     ) -> None:
         self.runners, self.clock = runners, clock
@@ -121,13 +135,18 @@ class Scheduler:
     def _admit(self, request: Request, line: Line, size: int, now: float) -> None:
         ahead = line.queue.ahead(request.urgency, request.principal)
         wait = self.predict_wait(line, ahead, now)
-        if request.deadline is not None and now + wait + line.cost.of(1) > request.deadline:
+        if (
+            request.deadline is not None
+            and now + wait + line.cost.of(1) > request.deadline
+            and (wait or line.is_known(now))
+        ):
             raise Overloaded(retry_after=_retry(wait))
-        if wait > self.max_delay and not line.is_stream:
-            most = max(_FLOOR, _BATCHES * line.size) * max(1, len(self.runners()))
-            if ahead >= most:
-                raise Overloaded(retry_after=_retry(wait))
-        while self.waiting >= self.max_queue or self.bytes + size > self.max_bytes:
+        crowd = _CROWD * max(1, len(self.runners()))
+        if ahead and wait > (self.max_delay if ahead < crowd else min(self.max_delay, _CROWD_WAIT)):
+            raise Overloaded(retry_after=_retry(wait))
+        while self.waiting and (
+            self.waiting >= self.max_queue or self.bytes + size > self.max_bytes
+        ):
             last = line.queue.last(request.urgency, request.principal)
             if last is None:
                 raise Overloaded(retry_after=_retry(wait))
