@@ -90,7 +90,9 @@ def test_it_shows_a_call_of_each_endpoint(demo: Live) -> None:
 def test_it_is_ready_and_documented(client: httpx2.Client) -> None:
     assert client.get("/health/ready").json()["status"] == "ready"
     paths = client.get("/openapi.json").json()["paths"]
-    assert {"/analyze", "/classify", "/stream_numbers", "/write", "/speech"} <= set(paths)
+    assert {"/analyze", "/classify", "/stream_numbers", "/write", "/speech", "/listen"} <= set(
+        paths
+    )
     assert client.get("/docs").status_code == 200
 
 
@@ -162,6 +164,39 @@ def test_a_closed_book_is_written_no_further(demo: Live, client: httpx2.Client) 
         next(answer.iter_raw())
     counted = {"method": "Writer.write", "code": "cancelled"}
     wait_until(lambda: demo.metric("mothlight_requests_total", **counted), "it is cancelled", 5)
+
+
+def test_texts_that_are_written_together_are_those_that_are_written_alone(
+    client: httpx2.Client,
+) -> None:
+    prompts = [f"Count from {n} to {n + 3}." for n in range(12)]  # more than step together
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        together = list(pool.map(lambda p: write(client, p, max_tokens=8), prompts))
+    alone = [write(client, prompt, max_tokens=8) for prompt in prompts[::4]]
+    assert together[::4] == alone
+    assert len(set(together)) > 1
+
+
+def test_recordings_are_followed_side_by_side(client: httpx2.Client) -> None:
+    def levels(seconds: int) -> list[tuple[float, float]]:
+        sound = SPEECH[: 44 + 32_000 * seconds]
+        answer = client.post(
+            "/listen", files={"file": ("a.wav", sound)}, headers={"accept": "application/x-ndjson"}
+        )
+        *items, end = map(json.loads, answer.text.splitlines())
+        assert end == {"end": True}
+        return [(item["at"], item["speech"]) for item in items]
+
+    lengths = [1, 2, 3, 4, 5] * 4
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(levels, lengths))
+    whole = found[4]
+    assert len(whole) == 157  # 5 s in chunks of 512 samples
+    assert max(level for at, level in whole if at < 0.5) < 0.3
+    assert dict(whole)[1.024] > 0.8
+    for seconds, some in zip(lengths, found, strict=True):
+        for (at, level), (same, other) in zip(some[:-1], whole[: len(some) - 1], strict=True):
+            assert at == same and level == pytest.approx(other, abs=1e-4), seconds
 
 
 def test_speech_is_found_where_it_is(client: httpx2.Client) -> None:

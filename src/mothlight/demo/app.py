@@ -6,12 +6,29 @@ mothlight serve mothlight.demo.app --port 5000
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
-from mothlight import Audio, AudioLimits, Code, Error, Image, ImageLimits, batched, method, service
+from mothlight import (
+    Audio,
+    AudioLimits,
+    Code,
+    Error,
+    Image,
+    ImageLimits,
+    Step,
+    batched,
+    method,
+    service,
+    stepped,
+)
+
+if TYPE_CHECKING:
+    from . import silero, smollm
+
+Recording = Annotated[Audio, AudioLimits(max_seconds=120)]
 
 
 class Review(BaseModel):
@@ -135,18 +152,27 @@ class Writer:
 
         self.model, self.limit = smollm.load(), smollm.MAX_PROMPT
 
-    @method(
+    def start(self, prompt: Prompt) -> smollm.State:
+        """Begins an answer; it computes nothing yet."""
+        tokens = self.model.count(prompt.text, chat=prompt.chat)
+        if tokens > self.limit:
+            raise PromptTooLong(tokens=tokens, limit=self.limit)
+        return self.model.start(prompt.text, prompt.max_tokens, chat=prompt.chat)
+
+    @stepped(
+        start,
+        max_size=8,
         http="POST /write",
         raises=[PromptTooLong],
         example=Prompt(text="Write two sentences about a moth and a lamp.", max_tokens=64),
     )
-    def write(self, prompt: Prompt) -> Iterator[Token]:
-        """Writes an answer, token by token."""
-        tokens = self.model.count(prompt.text, chat=prompt.chat)
-        if tokens > self.limit:
-            raise PromptTooLong(tokens=tokens, limit=self.limit)
-        for text in self.model.write(prompt.text, prompt.max_tokens, chat=prompt.chat):
-            yield Token(text=text)
+    def write(self, states: list[smollm.State]) -> list[Step[Token]]:
+        """Writes an answer, token by token; up to eight callers share each pass of the network."""
+        pieces = self.model.step(states)
+        return [
+            Step(*[Token(text=piece)] if piece else [], done=state.done)
+            for state, piece in zip(states, pieces, strict=True)
+        ]
 
 
 class Segment(BaseModel):
@@ -163,6 +189,13 @@ class Speech(BaseModel):
     segments: list[Segment]
 
 
+class Level(BaseModel):
+    """How likely it is, 0 to 1, that somebody speaks; ``at`` seconds from the start."""
+
+    at: float
+    speech: float
+
+
 @service
 class Voice:
     """Voice activity: Silero VAD."""
@@ -173,10 +206,28 @@ class Voice:
         self.model = silero.load()
 
     @method(http="POST /speech", example=lambda: Audio.from_samples([0.0] * 16_000, 16_000))
-    def find(self, file: Annotated[Audio, AudioLimits(max_seconds=120)]) -> Speech:
+    def find(self, file: Recording) -> Speech:
         """Finds where somebody speaks."""
         spoken = self.model.speech_segments(file.samples(rate=16_000))
         return Speech(
             seconds=file.seconds,
             segments=[Segment(start=start, end=end) for start, end in spoken],
         )
+
+    def begin(self, file: Recording) -> silero.Listening:
+        """Begins to listen."""
+        return self.model.listen(file.samples(rate=16_000))
+
+    @stepped(
+        begin,
+        max_size=64,
+        http="POST /listen",
+        example=lambda: Audio.from_samples([0.0] * 16_000, 16_000),
+    )
+    def listen(self, states: list[silero.Listening]) -> list[Step[Level]]:
+        """Follows a recording, a level for each 32 ms; up to 64 callers share each pass."""
+        levels = self.model.step(states)
+        return [
+            Step(Level(at=state.seconds, speech=level), done=state.done)
+            for state, level in zip(states, levels, strict=True)
+        ]

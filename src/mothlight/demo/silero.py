@@ -8,6 +8,7 @@ forward pass serves many of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,6 +27,25 @@ CONTEXT = 64  # samples of the chunk before, which the network reads again
 HIDDEN = 128
 STATE = CONTEXT + 2 * HIDDEN
 _CONVOLUTIONS = ((129, 128, 1), (128, 64, 2), (64, 64, 2), (64, 128, 1))  # in, out, stride
+
+
+@dataclass
+class Listening:
+    """A recording that is listened to. `SileroVAD.listen` makes one; `SileroVAD.step` moves it
+    on by a chunk."""
+
+    chunks: Tensor = field(repr=False)
+    state: Tensor = field(repr=False)
+    heard: int = 0  # chunks
+
+    @property
+    def seconds(self) -> float:
+        """How much of it has been heard."""
+        return self.heard * CHUNK / RATE
+
+    @property
+    def done(self) -> bool:
+        return self.heard == len(self.chunks)
 
 
 class SileroVAD(nn.Module):
@@ -82,15 +102,33 @@ class SileroVAD(nn.Module):
         samples: (N,) float32, -1..1. The rules and their times are those of Silero's own
         `get_speech_timestamps`. About 10 ms of work per second of sound.
         """
+        listening, found = self.listen(samples), []
+        while not listening.done:
+            found += self.step([listening])
+        spoken = segments(found, len(samples), threshold)
+        return [(start / RATE, end / RATE) for start, end in spoken]
+
+    def listen(self, samples: np.ndarray | Tensor) -> Listening:
+        """A recording to `step`: (N,) float32 at 16 kHz, -1..1. Raises ValueError for others."""
         sound = torch.as_tensor(samples, dtype=torch.float32)
         if sound.ndim != 1:
             raise ValueError(f"samples have the shape {tuple(sound.shape)}: one channel is needed")
         padded = nn.functional.pad(sound, (0, -len(sound) % CHUNK))
-        state, found = self.start(), []
-        for chunk in padded.view(-1, 1, CHUNK):
-            probability, state = self.probabilities(chunk, state)
-            found.append(float(probability))
-        return [(start / RATE, end / RATE) for start, end in segments(found, len(sound), threshold)]
+        return Listening(padded.view(-1, CHUNK), self.start())
+
+    def step(self, states: Sequence[Listening]) -> list[float]:
+        """Moves each recording on by a chunk; the probability of speech in it, 0 past the end."""
+        live = [state for state in states if not state.done]
+        found: dict[int, float] = {}
+        if live:
+            chunks = torch.stack([state.chunks[state.heard] for state in live])
+            rows, after = self.probabilities(chunks, torch.cat([state.state for state in live]))
+            for state, row, probability in zip(
+                live, after.unsqueeze(1), rows.tolist(), strict=True
+            ):
+                state.state, state.heard = row, state.heard + 1
+                found[id(state)] = probability
+        return [found.get(id(state), 0.0) for state in states]
 
 
 def segments(
