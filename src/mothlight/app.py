@@ -20,6 +20,7 @@ from .backend import Backend, LocalBackend, Pool, Request
 from .contracts import build
 from .errors import DefinitionError, Unavailable
 from .protocols import http
+from .protocols.observer import Observer
 from .protocols.pages import Pages
 from .protocols.rest import Rest
 from .schema import Payload
@@ -57,7 +58,8 @@ class App:
         self.contract = build(self.services)
         self.backend = backend or self._backend()
         _check_routes(self.services)
-        self.rest = Rest(self.services, self.backend, settings)
+        self._observer = Observer.of(self.services, settings)
+        self.rest = Rest(self.services, self.backend, settings, self._observer)
         self._pages = Pages(self.services, self.contract, self.backend, settings, self.rest.routes)
         self._asgi: Any = self._serve
         if settings.cors:
@@ -90,6 +92,8 @@ class App:
         """Starts the workers, and returns when every model is loaded. Raises StartupError."""
         if self._started == 0:
             await self.backend.start()
+            if self._observer:
+                self._observer.start()
         self._started += 1
         self._was_started = True
 
@@ -98,6 +102,8 @@ class App:
         self._started -= 1
         if self._started == 0:
             await self.backend.stop(self.settings.grace)
+            if self._observer:
+                await asyncio.to_thread(self._observer.stop)
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncIterator[None]:

@@ -3,114 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
+import signal
 import socket
+import threading
 import time
 from typing import Any
 
 import uvicorn
-from pydantic_core import to_json
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from . import logs, reload
 from .app import App
-from .backend.base import ENVIRONMENT
-from .errors import DefinitionError, MalformedRequest
+from .backend.base import ENVIRONMENT, StartupError
+from .connection import Connection
+from .errors import DefinitionError
 
 log = logging.getLogger("mothlight")
-
-MAX_HEAD = 64 * 1024
-"""Bytes of a request's head. llhttp, which uvicorn parses with, has no bound of its own."""
-
-MAX_HEADERS = 256
-MAX_PIPELINED = 128
-"""Requests that wait on a connection for the one before them; each takes kilobytes."""
-
-
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a bound on the time and size of a request's head, on the time that a
-    client reads nothing, and on the number of connections; uvicorn itself would wait for ever for
-    the rest of a header line, and for a client to read on."""
-
-    head_timeout = 15.0
-    send_timeout = 60.0
-    max_connections = 4096
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._head_size = 0
-        self._in_head = True  # until its first request's head is whole
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._send_timer: asyncio.TimerHandle | None = None
-        self._running: Any = None
-        if len(self.connections) > self.max_connections:
-            transport.abort()
-        else:
-            self._watch_head()
-
-    def on_message_begin(self) -> None:
-        self._in_head, self._head_size = True, 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        if len(self.headers) > MAX_HEADERS or len(self.pipeline) >= MAX_PIPELINED:
-            raise ValueError("too many")  # which the parser makes a 400 of
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        self._head_size += len(data)  # a message that begins in this data sets it to 0
-        super().data_received(data)
-        if self._in_head and self._head_size > MAX_HEAD:
-            self.transport.close()
-        self._watch_head()
-        idle = not self._in_head and self.cycle is not None and self.cycle.response_complete
-        if idle and self.timeout_keep_alive_task is None and not self.transport.is_closing():
-            # An empty line between requests is no request: the connection is still idle.
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-
-    def send_400_response(self, msg: str) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            problem = to_json(MalformedRequest(reason="this is not HTTP/1.1").problem())
-            self.transport.write(
-                b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
-                b"content-length: %d\r\nconnection: close\r\n\r\n%s" % (len(problem), problem)
-            )
-        self.transport.close()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._send_timer = self.loop.call_later(self.send_timeout, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._send_timer is not None:
-            self._send_timer.cancel()
-
-    def _watch_head(self) -> None:
-        # A head that comes in one piece, as nearly all do, never needs the timer.
-        if self._in_head and self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.head_timeout, self.transport.close)
-        elif not self._in_head and self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._running is not None and not self._running.response_complete:
-            # uvicorn tells only the newest of pipelined requests that its client has left.
-            self._running.disconnected = True
-            self._running.message_event.set()
-        self._in_head = False
-        self._watch_head()
-        if self._send_timer is not None:
-            self._send_timer.cancel()
-        super().connection_lost(exc)
 
 
 class Server(uvicorn.Server):
@@ -118,18 +28,20 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self._reloading: asyncio.Task[None] | None = None
         settings = app.settings
         bounds = {
             "head_timeout": settings.head_timeout,
             "send_timeout": settings.send_timeout,
             "max_connections": settings.max_connections,
+            "rest": app.rest,
         }
         super().__init__(
             uvicorn.Config(
                 app,
                 host=settings.host,
                 port=settings.port,
-                http=type("Protocol", (BoundedProtocol,), bounds),
+                http=type("Protocol", (Connection,), bounds),
                 ws="none",
                 lifespan="on",
                 access_log=False,
@@ -149,6 +61,23 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             log.info("ready in %.1f s\n%s", time.perf_counter() - begin, self._greeting())
+            reload.say_ready()
+            is_main = threading.current_thread() is threading.main_thread()
+            if is_main and hasattr(signal, "SIGHUP"):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        log.info("reloading: new workers are started, then the old ones leave")
+        try:
+            await self.app.backend.reload()
+        except StartupError as error:
+            log.error("not reloaded: %s", error)
+        else:
+            log.info("reloaded")
 
     def _greeting(self) -> str:
         settings = self.app.settings
@@ -184,6 +113,11 @@ def serve(app: App) -> int:
             "serve() was reached while a worker imported this module",
             'guard it:   if __name__ == "__main__": mothlight.serve(app)',
         )
+    logs.set_up(app.settings.log, app.settings.log_level)
     server = Server(app)
-    server.run()
+    gc.collect()
+    gc.freeze()  # what is loaded stays: the collector need not walk it again and again
+    gc.set_threshold(20_000, 20, 20)
+    given = reload.given_socket()
+    server.run([given] if given else None)
     return 0 if server.started else 3

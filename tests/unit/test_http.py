@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -16,8 +21,10 @@ from mothlight.errors import (
     Overloaded,
     PayloadTooLarge,
     RequestTimeout,
+    Unavailable,
 )
 from mothlight.protocols import http
+from mothlight.protocols.priority import urgency
 from mothlight.protocols.rest import call_id
 from mothlight.settings import Settings
 
@@ -70,7 +77,6 @@ def test_media_type(value: bytes, expected: tuple[bytes, bytes]) -> None:
 
 
 def test_timeout() -> None:
-    assert http.timeout(None) is None
     assert http.timeout(b"2.5") == 2.5
     assert http.timeout(b"0") == 0
     for odd in (b"", b"x", b"-1", b"nan", b"inf", b"1e99"):
@@ -84,6 +90,76 @@ def test_call_ids() -> None:
     for odd in (b"", b"a b", b"a\x7f", b"x" * 129, "ü".encode()):
         with pytest.raises(MalformedRequest):
             call_id(odd)
+
+
+def test_new_call_ids_are_drawn_from_chance_and_given_out_once() -> None:
+    drawn = [call_id(None) for _ in range(2000)]
+    assert len(set(drawn)) == 2000
+    assert all(re.fullmatch("[0-9a-f]{24}", id) for id in drawn)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_two_processes_do_not_give_out_the_same_ids() -> None:
+    program = """
+import os, sys
+from mothlight.protocols.rest import call_id
+call_id(None)
+if os.fork() == 0:
+    print(call_id(None), flush=True)
+    os._exit(0)
+os.wait()
+print(call_id(None))
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    first, second = found.stdout.split()
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, 3),
+        (b"", 3),
+        (b"u=0", 0),
+        (b"u=7", 7),
+        (b"  u=5, i  ", 5),
+        (b"i,u=1", 1),
+        (b"i=?0\t,\tu=1", 1),
+        (b"u=1;x=2;y", 1),
+        (b"u=1, u=2", 2),
+        (b'x="u=0, \\"u=1", u=6', 6),
+        (b"x=(1 u;u=3 3);u=2, u=4", 4),
+        (b"a=-1.5, b=tok/en:x, c=:YWI=:, d=@17, u=2", 2),
+        (b"u=005", 5),
+        (b"u=8", 3),
+        (b"u=-1", 3),
+        (b"u=1.5", 3),
+        (b"u", 3),
+        (b"u=?1", 3),
+        (b"u=(1)", 3),
+        (b'u="1"', 3),
+        (b"U=1", 3),
+        (b"u = 1", 3),
+        (b"u=1,", 3),
+        (b",u=1", 3),
+        (b"u=1,,i", 3),
+        (b"u=1 i", 3),
+        (b'u=1, x="', 3),
+        (b"u=1, x=(", 3),
+        (b"u=1, \xff", 3),
+        (b"u=" + b"9" * 300, 3),
+        (b"u=1," + b"a" * 300, 3),
+    ],
+)
+def test_urgency(header: bytes | None, expected: int) -> None:
+    assert urgency(header) == expected
+
+
+@given(st.binary(max_size=300) | st.text('ui=,; ()"123?:\\', max_size=256).map(str.encode))
+def test_urgency_takes_anything(header: bytes) -> None:
+    assert urgency(header) in range(8)
 
 
 def read(pieces: list[bytes], headers: dict[bytes, bytes] | None = None, **settings: Any) -> Any:
@@ -113,18 +189,32 @@ def test_a_claimed_size_is_refused_unread(run: Run) -> None:
     assert pieces == [b"a"]
 
 
-def test_problems_carry_their_headers(run: Run) -> None:
-    async def headers(error: Any) -> dict[bytes, bytes]:
-        events: list[Any] = []
+@pytest.mark.parametrize(
+    ("error", "name", "value"),
+    [
+        (Overloaded(retry_after=0.1), b"retry-after", b"1"),
+        (Overloaded(retry_after=2.001), b"retry-after", b"3"),
+        (Unavailable(reason="r", retry_after=2), b"retry-after", b"2"),
+        (MethodNotAllowed(path="/", allow=["GET", "PUT"]), b"allow", b"GET, PUT"),
+    ],
+)
+def test_problems_carry_their_headers(error: Any, name: bytes, value: bytes) -> None:
+    answer = http.problem(error, [(b"call-id", b"x")])
+    headers = dict(answer.headers)
+    assert headers[name] == value
+    assert headers[b"call-id"] == b"x"
+    assert headers[b"content-length"] == b"%d" % len(answer.body)
+    assert (answer.status, json.loads(answer.body)) == (error.status, error.problem())
 
-        async def send(event: Any) -> None:
-            events.append(event)
 
-        await http.respond_problem(send, error)
-        return dict(events[0]["headers"])
-
-    assert run(headers(Overloaded(retry_after=0.1)))[b"retry-after"] == b"1"
-    assert run(headers(MethodNotAllowed(path="/", allow=["GET", "PUT"])))[b"allow"] == b"GET, PUT"
+def test_a_refusal_is_made_once_and_shared_by_nobody() -> None:
+    first = http.problem(Overloaded(retry_after=0.3), [(b"call-id", b"1")])
+    second = http.problem(Overloaded(retry_after=0.3), [(b"call-id", b"2")])
+    assert first.body is second.body
+    assert dict(first.headers)[b"call-id"] == b"1"
+    other = http.problem(Unavailable(reason="gone", retry_after=0.3))
+    assert json.loads(other.body)["detail"] == "gone"
+    assert b"call-id" not in dict(other.headers)
 
 
 def test_a_refused_body_is_drained_before_the_connection_is_closed(run: Run) -> None:

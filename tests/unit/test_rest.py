@@ -84,7 +84,7 @@ def test_a_declared_error_is_a_problem(asks: Any) -> None:
     answer = asks("POST", "/desk/echo", {"text": "busy"}, headers={"idempotency-key": "k"})
     assert answer.status == 503
     assert answer.problem["type"] == "Busy"
-    assert answer.headers["retry-after"] == "2"
+    assert answer.headers["retry-after"] == "3"
     assert answer.headers["call-id"] == "k"
     assert "allow" not in answer.headers, "a field of that name is the author's own"
 

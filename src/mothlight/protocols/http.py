@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -16,8 +18,10 @@ from ..errors import (
     Error,
     MalformedRequest,
     MethodNotAllowed,
+    Overloaded,
     PayloadTooLarge,
     RequestTimeout,
+    Unavailable,
 )
 from ..settings import Settings
 
@@ -29,7 +33,6 @@ Header = tuple[bytes, bytes]
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 _WHITE = b" \t"
-
 
 _GAP, _LEFT = 0.5, 64 * 1024 * 1024
 """Seconds without a byte, and bytes, that the rest of a refused body is waited for."""
@@ -92,27 +95,53 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Set
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def respond(
-    send: Send,
-    status: int,
-    media_type: bytes,
-    body: bytes,
-    headers: Iterable[Header] = (),
-    *,
-    more: bool = False,
-) -> None:
-    """Sends a whole response; with ``more`` the connection stays open for the end of it."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", media_type),
-                (b"content-length", b"%d" % len(body)),
-                *headers,
-            ],
-        }
-    )
+class Answer(NamedTuple):
+    """A whole response; ``headers`` are all that it has but those of the connection."""
+
+    status: int
+    headers: list[Header]
+    body: bytes = b""
+
+
+def answer(status: int, media_type: bytes, body: bytes, headers: Iterable[Header] = ()) -> Answer:
+    """The response that has this body."""
+    own = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *headers]
+    return Answer(status, own, body)
+
+
+def problem(error: Error, headers: Iterable[Header] = ()) -> Answer:
+    """The response that an error is: a problem document (RFC 9457)."""
+    if type(error) is Overloaded:
+        status, known, body = _refusal(Overloaded, retry_after=error.retry_after)
+    elif type(error) is Unavailable:
+        fields = {"reason": error.reason, "retry_after": error.retry_after}
+        status, known, body = _refusal(Unavailable, **fields)
+    else:
+        status, known, body = _problem(error)
+    return Answer(status, [*known, *headers], body)
+
+
+@lru_cache(maxsize=256)
+def _refusal(kind: type[Error], **fields: Any) -> Answer:
+    # A server with more work than it can do says little else, and has no time to say it.
+    return _problem(kind(**fields))
+
+
+def _problem(error: Error) -> Answer:
+    document = error.problem()
+    headers: list[Header] = []
+    if isinstance(seconds := document.get("retry_after"), int | float):
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(seconds))))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allow).encode()))
+    status = int(document.get("status", error.status))
+    return answer(status, PROBLEM, to_json(document), headers)
+
+
+async def respond(send: Send, whole: Answer, *, more: bool = False) -> None:
+    """Sends a response; with ``more`` the connection stays open for the end of it."""
+    status, headers, body = whole
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
@@ -123,7 +152,8 @@ async def respond_unread(
     the connection, and a client that only writes for now (dart:io) would never see the answer: so
     what it sends is read and thrown away, within bounds, and then the connection is closed."""
     linger = _GAP if isinstance(error, RequestTimeout) else settings.body_timeout
-    await respond_problem(send, error, [*headers, (b"connection", b"close")], more=True)
+    refusal = problem(error, [*headers, (b"connection", b"close")])
+    await respond(send, refusal, more=True)
     loop = asyncio.get_running_loop()
     left, end = _LEFT, loop.time() + linger
     with contextlib.suppress(TimeoutError):
@@ -134,20 +164,6 @@ async def respond_unread(
             if event["type"] == "http.disconnect" or not event.get("more_body"):
                 break
     await send({"type": "http.response.body", "body": b""})
-
-
-async def respond_problem(
-    send: Send, error: Error, headers: Iterable[Header] = (), *, more: bool = False
-) -> None:
-    """Sends an error as a problem document (RFC 9457)."""
-    document = error.problem()
-    extra = list(headers)
-    if isinstance(seconds := document.get("retry_after"), int | float):
-        extra.append((b"retry-after", b"%d" % max(1, round(seconds))))
-    if isinstance(error, MethodNotAllowed):
-        extra.append((b"allow", ", ".join(error.allow).encode()))
-    status = int(document.get("status", error.status))
-    await respond(send, status, PROBLEM, to_json(document), extra, more=more)
 
 
 def media_type(value: bytes) -> tuple[bytes, bytes]:
@@ -188,10 +204,8 @@ def accepted(accept: bytes, offers: list[bytes]) -> bytes | None:
     return best if liked.get(best, (0, 0.0))[1] > 0 else None
 
 
-def timeout(value: bytes | None) -> float | None:
-    """Seconds of a ``Request-Timeout`` header; None without one."""
-    if value is None:
-        return None
+def timeout(value: bytes) -> float:
+    """Seconds of a ``Request-Timeout`` header."""
     try:
         seconds = float(value)
     except ValueError:

@@ -61,8 +61,12 @@ class Pages:
 
     async def _ready(self, request: Request) -> Response:
         ready = self.backend.is_ready
-        body = {"status": "ready" if ready else "starting", "queued": self.backend.queued}
-        return JSONResponse(body, 200 if ready else 503)
+        body = {
+            "status": "ready" if ready else "unready",
+            "services": dict(self.backend.states),
+            "queued": self.backend.queued,
+        }
+        return JSONResponse(body, 200 if ready else 503, {"cache-control": "no-store"})
 
     async def _metrics(self, request: Request) -> Response:
         return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})

@@ -1,7 +1,7 @@
 """REST: one path for each method; JSON, forms, multipart, raw files and queries in, JSON, files and
 streams out, problem documents for everything else.
 
-    scope ─ find the Method ─ read the body ─ Payload ─ validate (422 here, before any queue)
+    request ─ find the Method ─ read the body ─ Payload ─ validate (422 here, before any queue)
           ─ Backend.unary ─> JSON or file
           ─ Backend.stream ─> streams.py
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
-from secrets import token_hex
+import time
 from typing import Any
 
 from .. import metrics
@@ -32,102 +33,203 @@ from ..errors import (
 from ..schema import MediaType, Nothing, Payload
 from ..service import Method, Service
 from ..settings import Settings
+from ..timeline import Timeline
 from . import http, streams
+from .observer import Observer
+from .priority import urgency
 
 log = logging.getLogger("mothlight")
 
 _KEY = re.compile(rb"[\x21-\x7e]{1,128}")
+BODILESS = ("GET", "DELETE")
+"""Verbs whose message is in the query."""
+
+OCTETS = "application/octet-stream"
 _PATIENCE = 0.05
 """Seconds after which a call is worth watching for its client to leave."""
+
+
+class Call:
+    """A call of a method, from its request's head to its answer."""
+
+    __slots__ = ("id", "method", "observer", "start", "timeline")
+
+    def __init__(self, method: Method[Any, Any, Any]) -> None:
+        self.method, self.id, self.start = method, "", time.monotonic()
+        self.observer: Observer | None = None
+        self.timeline: Timeline | None = None
+
+    @property
+    def mark(self) -> list[http.Header]:
+        """The header that names it, once it has a name."""
+        return [(b"call-id", self.id.encode())] if self.id else []
+
+    def end(self, code: str, status: int = 0, error: Exception | None = None) -> None:
+        """Counts it: ``ok``, or one of the codes. ``status`` is its answer's, if it has one."""
+        seconds = time.monotonic() - self.start
+        metrics.call_ended(self.method.qualname, code, seconds)
+        if self.timeline is not None and self.observer is not None:
+            self.timeline.error = self.timeline.error or error
+            self.observer.end(self.timeline, self.method, self.id, code, status, seconds)
 
 
 class Rest:
     """The methods of some services, by path and verb."""
 
-    def __init__(self, services: list[Service], backend: Backend, settings: Settings) -> None:
-        self.backend, self.settings = backend, settings
+    def __init__(
+        self,
+        services: list[Service],
+        backend: Backend,
+        settings: Settings,
+        observer: Observer | None = None,
+    ) -> None:
+        self.backend, self.settings, self.observer = backend, settings, observer
         self.routes: dict[str, dict[str, Method[Any, Any, Any]]] = {}
         for service in services:
             for method in service.methods.values():
                 self.routes.setdefault(method.path, {})[method.verb] = method
+        self._longest = {  # seconds
+            method: None if method.cardinality.streams_out else settings.timeout
+            for service in services
+            for method in service.methods.values()
+        }
+        # What has a body and one answer may go the short way: by path and verb as they are sent.
+        self.short: dict[bytes, dict[bytes, Method[Any, Any, Any]]] = {}
+        for path, verbs in self.routes.items():
+            for verb, method in verbs.items():
+                if verb not in BODILESS and not method.cardinality.streams_out:
+                    self.short.setdefault(path.encode(), {})[verb.encode()] = method
 
     async def serve(
         self, scope: http.Scope, receive: http.Receive, send: http.Send, path: str
     ) -> None:
-        """Serves a request for one of ``routes``."""
+        """Serves a request for one of ``routes``, as an ASGI application does."""
         verbs = self.routes[path]
         method = verbs.get(scope["method"])
         if method is None:
             error = MethodNotAllowed(path=path, allow=sorted(verbs))
-            await http.respond_problem(send, error)
+            await http.respond(send, http.problem(error))
             return
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        call = ""
-        code = "ok"
+        call = Call(method)
+        answer: http.Answer | None = None
         try:
             headers = http.head(scope)
-            call = call_id(headers.get(b"idempotency-key"))
-            payload = await self._payload(method, scope, headers, receive)
-            request = Request(method, payload, call, self._deadline(method, headers, start))
+            self._begin(call, headers)
+            body = await self._body(method, scope, headers, receive)
             if method.cardinality.streams_out:
-                code = await streams.serve(
-                    self.backend.stream(request), request, headers, receive, send, self.settings
-                )
+                request = self._request(call, headers, body)
+                items = self.backend.stream(request)
+                code = await streams.serve(items, request, headers, receive, send, self.settings)
+                call.end(code, 200)
             else:
-                reply = await _watched(self.backend.unary(request), receive, loop)
-                await self._respond(send, method, reply, call)
-        except Error as error:
-            code = error.problem()["code"]
-            await http.respond_problem(send, error, [(b"call-id", call.encode())] if call else ())
+                future = self.backend.unary(self._request(call, headers, body))
+                reply = await _watched(future, receive, asyncio.get_running_loop())
+                answer = self.answer(call, reply)
         except http.BodyUnread as unread:
-            code = unread.error.code.value
-            mark = [(b"call-id", call.encode())]
-            await http.respond_unread(send, receive, unread.error, self.settings, mark)
+            call.end(unread.error.code.value, unread.error.status, unread.error)
+            await http.respond_unread(send, receive, unread.error, self.settings, call.mark)
         except http.ClientGone:
-            code = "cancelled"
+            call.end("cancelled")
         except streams.BrokenOff as error:
-            code = error.code
+            call.end(error.code, 200)
             raise
         except asyncio.CancelledError:
-            code = "cancelled"
+            call.end("cancelled")
             raise
-        except Exception:
-            code = "internal"
-            log.exception("%s failed outside its worker (call %s)", method.qualname, call)
-            await http.respond_problem(send, Internal(), [(b"call-id", call.encode())])
-        finally:
-            metrics.call_ended(method.qualname, code, loop.time() - start)
+        except Exception as error:
+            answer = self.refuse(call, error)
+        if answer:
+            await http.respond(send, answer)
 
-    def _deadline(
-        self, method: Method[Any, Any, Any], headers: dict[bytes, bytes], start: float
-    ) -> float | None:
-        asked = http.timeout(headers.get(b"request-timeout"))
-        longest = None if method.cardinality.streams_out else self.settings.timeout
-        if asked is None or longest is None:
-            seconds = longest if asked is None else asked
+    # What the short way (``connection.py``) does too
+
+    def submit(self, call: Call, headers: dict[bytes, bytes], body: bytes) -> asyncio.Future[Reply]:
+        """Hands a unary call, whose body is all there, to the backend; cancelling the future
+        cancels the call. Raises Error."""
+        self._begin(call, headers)
+        return self.backend.unary(self._request(call, headers, body))
+
+    def answer(self, call: Call, reply: Reply) -> http.Answer:
+        """The response of a unary call that has ended well."""
+        payload, queued, computed, batch = reply
+        timing = b'queue;dur=%.2f, batch;desc="%d", compute;dur=%.2f' % (
+            queued * 1000,
+            batch,
+            computed * 1000,
+        )
+        headers = [(b"call-id", call.id.encode()), (b"server-timing", timing)]
+        node = call.method.output.node
+        if isinstance(node, MediaType):
+            data, kind, _ = payload.media[0]
+            headers.append((b"x-content-type-options", b"nosniff"))
+            known = kind if kind and kind.isascii() and kind.isprintable() else OCTETS
+            answer = http.answer(200, known.encode(), data, headers)
+        elif isinstance(node, Nothing):
+            answer = http.Answer(204, headers)
         else:
-            seconds = min(asked, longest)
-        return None if seconds is None else start + seconds
+            answer = http.answer(200, http.JSON, inline(payload), headers)
+        call.end("ok", answer.status)
+        return answer
 
-    async def _payload(
+    def refuse(self, call: Call, error: Exception) -> http.Answer:
+        """The response of a call that has ended with an error."""
+        if not isinstance(error, Error):
+            name = call.method.qualname
+            told = {"calls": [call.id], "method": name}
+            log.error(
+                "%s failed outside its worker (call %s)", name, call.id, exc_info=error, extra=told
+            )
+            error = Internal()
+        answer = http.problem(error, call.mark)
+        call.end(error.code.value, answer.status, error)
+        return answer
+
+    def _begin(self, call: Call, headers: dict[bytes, bytes]) -> None:
+        """Names a call, and lets it be observed."""
+        if self.observer is not None:
+            call.observer = self.observer
+            call.timeline = self.observer.begin(call.method, headers, call.start)
+        call.id = call_id(headers.get(b"idempotency-key"))
+
+    def _request(self, call: Call, headers: dict[bytes, bytes], body: bytes) -> Request:
+        """What a backend is asked; ``body`` is the query where the verb has no body."""
+        method = call.method
+        payload = self._payload(method, headers, body)
+        seconds = self._longest[method]
+        if (sent := headers.get(b"request-timeout")) is not None:
+            asked = http.timeout(sent)
+            seconds = asked if seconds is None else min(asked, seconds)
+        deadline = None if seconds is None else call.start + seconds
+        first = urgency(headers.get(b"priority"))
+        return Request(method, payload, call.id, deadline, first, timeline=call.timeline)
+
+    async def _body(
         self,
         method: Method[Any, Any, Any],
         scope: http.Scope,
         headers: dict[bytes, bytes],
         receive: http.Receive,
+    ) -> bytes:
+        if isinstance(method.input.node, Nothing):
+            return b""
+        if method.verb in BODILESS:
+            query: bytes = scope["query_string"]
+            return query
+        try:
+            return await http.read_body(headers, receive, self.settings)
+        except (PayloadTooLarge, RequestTimeout) as error:
+            raise http.BodyUnread(error) from None
+
+    def _payload(
+        self, method: Method[Any, Any, Any], headers: dict[bytes, bytes], body: bytes
     ) -> Payload:
         """The validated payload of a request."""
         if isinstance(method.input.node, Nothing):
             return Payload(b"null")
-        if method.verb in ("GET", "DELETE"):
-            items = form.parse_query(scope["query_string"], self.settings)
+        if method.verb in BODILESS:
+            items = form.parse_query(body, self.settings)
             payload = form.payload(method, items, self.settings)
         else:
-            try:
-                body = await http.read_body(headers, receive, self.settings)
-            except (PayloadTooLarge, RequestTimeout) as error:
-                raise http.BodyUnread(error) from None
             payload = self._read(method, headers, body)
         try:
             method.input.decode(payload)
@@ -171,32 +273,10 @@ class Rest:
             supported=supported,
         )
 
-    async def _respond(
-        self, send: http.Send, method: Method[Any, Any, Any], reply: Reply, call: str
-    ) -> None:
-        headers = [
-            (b"call-id", call.encode()),
-            (
-                b"server-timing",
-                b'queue;dur=%.2f, batch;desc="%d", compute;dur=%.2f'
-                % (reply.queued * 1000, reply.batch, reply.computed * 1000),
-            ),
-        ]
-        payload = reply.payload
-        if isinstance(method.output.node, MediaType):
-            data, kind, _ = payload.media[0]
-            headers.append((b"x-content-type-options", b"nosniff"))
-            await http.respond(
-                send, 200, (kind or "application/octet-stream").encode(), data, headers
-            )
-        elif isinstance(method.output.node, Nothing):
-            await send({"type": "http.response.start", "status": 204, "headers": headers})
-            await send({"type": "http.response.body"})
-        else:
-            await http.respond(send, 200, http.JSON, inline(payload), headers)
 
-
-async def _watched(answer: Any, receive: http.Receive, loop: asyncio.AbstractEventLoop) -> Reply:
+async def _watched(
+    answer: asyncio.Future[Reply], receive: http.Receive, loop: asyncio.AbstractEventLoop
+) -> Reply:
     """The answer; ClientGone, and the call cancelled, when the client leaves before it is there.
 
     Most calls end sooner than a watcher could be started, so one is started only for slow ones.
@@ -212,8 +292,7 @@ async def _watched(answer: Any, receive: http.Receive, loop: asyncio.AbstractEve
 
     timer = loop.call_later(_PATIENCE, start)
     try:
-        reply: Reply = await answer
-        return reply
+        return await answer
     except asyncio.CancelledError:
         if departure.seen:
             task.uncancel()
@@ -226,12 +305,22 @@ async def _watched(answer: Any, receive: http.Receive, loop: asyncio.AbstractEve
 
 
 def call_id(key: bytes | None) -> str:
-    """The call's id: the client's key, or a new one."""
+    """The call's id: the client's key, or a new one, which nobody can guess."""
     if key is None:
-        return token_hex(12)
+        try:
+            return _fresh.pop()
+        except IndexError:
+            digits = os.urandom(12 * 256).hex()  # one system call for many
+            _fresh.extend(digits[at : at + 24] for at in range(24, len(digits), 24))
+            return digits[:24]
     if not _KEY.fullmatch(key):
         raise MalformedRequest(reason="Idempotency-Key is 1 to 128 visible ASCII characters")
     return key.decode()
+
+
+_fresh: list[str] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fresh.clear)  # no two processes give out the same
 
 
 def _is_file(kind: bytes) -> bool:

@@ -8,12 +8,14 @@ text/plain            one scalar a line; a failure breaks the connection off
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from .. import metrics
 from ..backend.base import Request
 from ..codec.json import inline
 from ..contracts.content import stream_types
@@ -121,12 +123,15 @@ async def serve(
     departure = http.Departure(receive, writer)
     watcher = asyncio.create_task(departure.watch())
     started = False
+    flow = Flow(request)
     try:
         async with aclosing(_with_pauses(items, settings.heartbeat)) as pieces:
             async for payloads in pieces:
                 if not started:
                     started = True
                     await _start(send, form, request.id)
+                if payloads:
+                    flow.sent(len(payloads))
                 data = form.items(payloads) if payloads else form.heartbeat
                 if data:
                     await send({"type": "http.response.body", "body": data, "more_body": True})
@@ -137,6 +142,8 @@ async def serve(
     except Error as error:
         if not started:
             raise
+        if request.timeline:
+            request.timeline.error = error
         problem = error.problem()
         if (last := form.error(problem)) is None:
             raise BrokenOff(str(problem["code"]), problem["detail"]) from None
@@ -149,6 +156,31 @@ async def serve(
         return "cancelled"
     finally:
         watcher.cancel()
+        flow.close()
+
+
+class Flow:
+    """A stream as the metrics and its timeline see it, from its admission to its end."""
+
+    def __init__(self, request: Request) -> None:
+        self.timeline, self.name = request.timeline, request.method.qualname
+        self._since = time.monotonic()
+        self._is_first = True
+        metrics.stream_opened(self.name)
+
+    def sent(self, count: int) -> None:
+        """Counts items."""
+        if self._is_first:
+            self._is_first, now = False, time.monotonic()
+            metrics.first_item(self.name, now - self._since)
+            if self.timeline:
+                self.timeline.first = now
+        metrics.items_sent(self.name, count)
+        if self.timeline:
+            self.timeline.items += count
+
+    def close(self) -> None:
+        metrics.stream_closed(self.name)
 
 
 async def _start(send: http.Send, form: Any, call: str) -> None:

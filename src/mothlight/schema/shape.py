@@ -69,9 +69,11 @@ class Shape(Generic[T]):
         context: dict[str, Any] = {"media": payload.media}
         if seen is not None:
             context["seen"] = seen
+        value: T
         try:
             if self.plain:
-                value = self.adapter.validate_json(payload.json, context=context)
+                # The adapter's own validate_json and dump_json take longer than small messages.
+                value = self.adapter.validator.validate_json(payload.json, context=context)
             else:
                 raw = from_json(payload.json, allow_inf_nan=False)
                 raw = _read_bytes(self.node, raw, self.types, "")
@@ -99,7 +101,7 @@ class Shape(Generic[T]):
         context: dict[str, Any] = {}
         try:
             if self.plain:
-                json = self.adapter.dump_json(
+                json = self.adapter.serializer.to_json(
                     value, by_alias=True, context=context, warnings="error"
                 )
             else:
