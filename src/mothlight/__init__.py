@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .call import Call, Step, current_call, current_calls
+from .devices import device
 from .errors import (
     BadMedia,
     Cancelled,
@@ -25,7 +27,7 @@ from .errors import (
     Unavailable,
     UnsupportedMedia,
 )
-from .service import batched, method, service
+from .service import batched, method, service, stepped
 
 if TYPE_CHECKING:
     from .app import App
@@ -64,6 +66,7 @@ __all__ = [
     "Audio",
     "AudioLimits",
     "BadMedia",
+    "Call",
     "Cancelled",
     "Client",
     "Code",
@@ -85,14 +88,19 @@ __all__ = [
     "RemoteError",
     "Settings",
     "StartupError",
+    "Step",
     "StreamCut",
     "Unauthenticated",
     "Unavailable",
     "UnsupportedMedia",
     "batched",
+    "current_call",
+    "current_calls",
+    "device",
     "method",
     "serve",
     "service",
+    "stepped",
 ]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Generic, TypeVar
 
@@ -68,14 +67,24 @@ def current_calls() -> Sequence[Call]:
     return _current.get() or (Call("direct"),)
 
 
-@contextmanager
-def answering(calls: Sequence[Call]) -> Iterator[None]:
+def answered_calls() -> Sequence[Call]:
+    """The calls that are answered here; none outside a server."""
+    return _current.get()
+
+
+class answering:  # a context manager, and every batch passes it: no generator
     """Makes ``calls`` the current ones of this thread or task."""
-    token = _current.set(calls)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_calls", "_token")
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self._calls = calls
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._calls)
+
+    def __exit__(self, *exception: object) -> None:
+        _current.reset(self._token)
 
 
 class Step(Generic[O_co]):

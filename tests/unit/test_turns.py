@@ -1,11 +1,11 @@
-"""Turns: one quick generator at a time, in order; nobody waits for one that overruns its turn."""
+"""Who may go on: in order, and nobody waits for one that overruns."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-from mothlight.backend.turns import QUICK, Turns
+from mothlight.backend.turns import OVERRUN, QUICK, InOrder, Lead, Turns
 
 
 def test_turns_are_given_in_order_and_one_at_a_time() -> None:
@@ -56,3 +56,57 @@ def test_a_turn_given_twice_ends_once() -> None:
     turns.give(turn)
     assert turns._holder is other
     turns.give(other)
+
+
+def test_a_lock_goes_to_who_asked_first_and_not_back_to_who_gave_it() -> None:
+    lock, order = InOrder(), []
+
+    def work(name: str) -> None:
+        with lock:
+            order.append(name)
+
+    threads = []
+    with lock:
+        assert not lock.is_free
+        for number in range(5):
+            threads.append(threading.Thread(target=work, args=(str(number),)))
+            threads[-1].start()
+            while len(lock._waiting) <= number:
+                time.sleep(0)
+    work("me again")
+    for thread in threads:
+        thread.join(5)
+    assert order == ["0", "1", "2", "3", "4", "me again"]
+    assert lock.is_free
+
+
+def test_a_lock_is_given_back_when_its_holder_fails() -> None:
+    lock = InOrder()
+    try:
+        with lock:
+            raise ValueError
+    except ValueError:
+        pass
+    assert lock.is_free
+
+
+def test_who_works_quickly_keeps_the_lead() -> None:
+    lead = Lead()
+    lead.take()
+    for _ in range(100):
+        lead.begin()
+        assert lead.end()
+    lead.give()
+
+
+def test_who_overruns_loses_the_lead() -> None:
+    lead = Lead()
+    lead.take()
+    begin = time.perf_counter()
+    lead.begin()
+    lead.take()  # another thread's; given by the one that watches
+    assert time.perf_counter() - begin >= OVERRUN
+    assert not lead.end()
+    lead.begin()
+    assert lead.end(), "and the next one has it as the first had"
+    lead.give()

@@ -14,7 +14,7 @@ from mothlight.backend import wire
 from mothlight.schema import Payload
 
 FRAMES = [
-    wire.Ready(1.5, {"alone": 0.1}),
+    wire.Ready(1.5, {"alone": 0.1}, "f00d"),
     wire.Pulse(1 << 30),
     wire.Failed("Traceback …"),
     wire.Results(7, [Payload(b'"x"', ((b"\xff\x00", "image/png", None),)), {"type": "Odd"}], 0.25),

@@ -5,8 +5,22 @@ Backend.unary / Backend.stream ─ Scheduler: a free runner pulls what waits
     Pool           worker processes, one model each: one frame per batch each way
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .base import Backend, Reply, Request, StartupError
-from .local import LocalBackend
-from .pool import Pool
+
+if TYPE_CHECKING:
+    from .local import LocalBackend
+    from .pool import Pool
 
 __all__ = ["Backend", "LocalBackend", "Pool", "Reply", "Request", "StartupError"]
+
+_LATER = {"LocalBackend": ".local", "Pool": ".pool"}
+"""What a worker does not need: it would start a third later."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,141 +8,192 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Sequence
+import contextvars
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from typing import Any
 
-from ..errors import BadMedia, Error, Internal
-from ..media.file import Media
+from ..call import Call, answering
+from ..errors import Error, Internal
 from ..schema import Payload
 from ..service import Method, Service
+from .answers import (
+    Result,
+    begin,
+    call,
+    check_length,
+    close,
+    declared,
+    decode,
+    encode,
+    failure,
+    log,
+    step,
+)
+from .batch import Calls, Parts, Prepared
+from .turns import InOrder
 
-log = logging.getLogger("mothlight")
-
-Result = Payload | dict[str, Any]
-"""What became of one call: its encoded answer, or its problem document."""
+__all__ = ["Calls", "Instance", "Prepared", "Result", "decode", "encode", "failure", "log"]
 
 _NO_ITEM = object()
 
 
-class Prepared:
-    """A batch whose messages are decoded and whose files are open; ``results`` holds the problems
-    of those that could not be."""
-
-    __slots__ = ("ids", "messages", "method", "results")
-
-    def __init__(
-        self, method: Method[Any, Any, Any], payloads: Sequence[Payload], ids: Sequence[str]
-    ) -> None:
-        self.method = method
-        self.results: list[Result | None] = [None] * len(payloads)
-        self.messages: list[Any] = []
-        self.ids: list[str] = []  # of the messages
-        for index, (payload, id) in enumerate(zip(payloads, ids, strict=True)):
-            try:
-                self.messages.append(decode(method, payload))
-                self.ids.append(id)
-            except Error as error:
-                self.results[index] = error.problem()
-            except Exception:
-                self.results[index] = failure(method, [id])
-
-
 class Instance:
-    """A service's object, with its model loaded."""
+    """A service's object, with its model loaded. Who runs a synchronous method (but a generator)
+    holds ``model`` meanwhile; ``run`` and ``stream`` do so themselves."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.object = service.cls()
+        self.model = InOrder()
 
     def run(self, batch: Prepared) -> list[Result]:
         """Runs a synchronous unary method over a batch."""
-        method, outcomes = batch.method, []
-        if method.batching:
-            if batch.messages:
-                outcomes = self._run_together(batch)
-        else:
-            outcomes = [
-                self._run_alone(method, m, i)
-                for m, i in zip(batch.messages, batch.ids, strict=True)
-            ]
-        return _merge(batch, outcomes)
-
-    def _run_together(self, batch: Prepared) -> list[Result]:
-        method, messages = batch.method, batch.messages
-        try:
-            return _encode_all(method, method.func(self.object, messages), batch)
-        except Error as error:
-            return [_declared(method, error)] * len(messages)
-        except Exception:
-            return [failure(method, batch.ids)] * len(messages)
-
-    def _run_alone(self, method: Method[Any, Any, Any], message: Any, id: str) -> Result:
-        try:
-            return encode(method, call(method, self.object, message), id)
-        except Error as error:
-            return _declared(method, error)
-        except Exception:
-            return failure(method, [id])
+        method = batch.method
+        parts = Parts(batch)
+        if not batch.messages:
+            return parts.finish()
+        with self.model:
+            start = time.perf_counter()
+            for part in parts:
+                try:
+                    with answering(part.calls):
+                        if method.is_batched:
+                            returned = method.func(self.object, part.messages)
+                        else:
+                            returned = [call(method, self.object, part.messages[0])]
+                    parts.answer(part, returned)
+                except Exception as error:
+                    parts.fail(part, error)
+            batch.seconds = time.perf_counter() - start
+        return parts.finish()
 
     async def run_async(self, batch: Prepared) -> list[Result]:
-        """The same for an ``async def``."""
-        method, outcomes = batch.method, []
-        try:
-            if method.batching:
-                if batch.messages:
-                    returned = await method.func(self.object, batch.messages)
-                    outcomes = _encode_all(method, returned, batch)
-            else:
-                for message, id in zip(batch.messages, batch.ids, strict=True):
-                    outcomes.append(encode(method, await call(method, self.object, message), id))
-        except Error as error:
-            outcomes = [_declared(method, error)] * len(batch.messages)
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            outcomes = [failure(method, batch.ids)] * len(batch.messages)
-        except Exception:
-            outcomes = [failure(method, batch.ids)] * len(batch.messages)
-        return _merge(batch, outcomes)
+        """The same for an ``async def``; such run side by side."""
+        method = batch.method
+        parts = Parts(batch)
+        start = time.perf_counter()
+        for part in parts:
+            try:
+                with answering(part.calls):
+                    if method.is_batched:
+                        returned = await method.func(self.object, part.messages)
+                    else:
+                        returned = [await call(method, self.object, part.messages[0])]
+                parts.answer(part, returned)
+            except asyncio.CancelledError as error:
+                if is_cancelled():
+                    raise
+                parts.fail(part, error)
+            except Exception as error:
+                parts.fail(part, error)
+        batch.seconds = time.perf_counter() - start
+        return parts.finish()
 
     def stream(
-        self, method: Method[Any, Any, Any], payload: Payload, id: str
+        self, method: Method[Any, Any, Any], payload: Payload, of: Call
     ) -> Generator[Payload, None, None]:
-        """The items of a synchronous generator; raises Error where it fails."""
-        with _as_error(method, id):
-            iterator = call(method, self.object, decode(method, payload))
-            try:
-                for item in iterator:
-                    yield method.output.encode(item)
-            finally:
-                _close(iterator)
+        """The items of a synchronous generator, or of one stream of a stepped method that steps
+        alone; raises Error where it fails."""
+        # Each item may be made in another thread; the generator is to see one context.
+        context, current = contextvars.copy_context(), contextlib.ExitStack()
+        context.run(current.enter_context, answering((of,)))
+        try:
+            with _as_error(method, of.id):
+                message = decode(method, payload)
+                iterator = (
+                    self._step_alone(method, message, of)
+                    if method.start
+                    else context.run(call, method, self.object, message)
+                )
+                try:
+                    iterator = iter(iterator)
+                    while (item := context.run(next, iterator, _NO_ITEM)) is not _NO_ITEM:
+                        yield method.output.encode(item)
+                finally:
+                    context.run(close, iterator)
+        finally:
+            context.run(current.close)
+
+    def _step_alone(self, method: Method[Any, Any, Any], message: Any, of: Call) -> Iterator[Any]:
+        with self.model:
+            state = begin(method, self.object, message)
+        try:
+            while not of.cancelled:
+                with self.model:
+                    (one,) = step(method, self.object, [state])
+                if isinstance(one, Error):
+                    raise one
+                for item in one.items:
+                    if isinstance(item, Error):
+                        raise item
+                    yield item
+                if one.done:
+                    return
+        finally:
+            with self.model:
+                close(state)
 
     async def stream_async(
-        self, method: Method[Any, Any, Any], payload: Payload, id: str
+        self, method: Method[Any, Any, Any], payload: Payload, of: Call
     ) -> AsyncGenerator[Payload, None]:
         """The items of an asynchronous generator; raises Error where it fails."""
-        with _as_error(method, id):
-            iterator = call(method, self.object, decode(method, payload))
+        calls = (of,)
+        with _as_error(method, of.id):
+            if method.input.has_media:
+                message = await asyncio.to_thread(decode, method, payload)
+            else:
+                message = decode(method, payload)
+            with answering(calls):
+                iterator = call(method, self.object, message)
             try:
-                async for item in iterator:
+                iterator = aiter(iterator)
+                while True:
+                    with answering(calls):
+                        item = await anext(iterator, _NO_ITEM)
+                    if item is _NO_ITEM:
+                        return
                     yield method.output.encode(item)
             finally:
-                await _aclose(iterator)
+                with answering(calls):
+                    await _aclose(iterator)
 
-    def try_examples(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        """Calls every method that has an example once (of a stream, up to its first item), so that
-        what cannot work fails before the first user comes. Raises what the method raises. ``run``
-        runs a coroutine on the event loop that will serve: what a model opens there stays good."""
+    # Examples
+
+    def try_examples(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> dict[str, float]:
+        """Calls every method that has an example (of a stream, up to its first item), so that what
+        cannot work fails before the first user comes; what is computed only the first time is
+        computed now. Raises what the method raises. ``run`` runs a coroutine on the event loop that
+        will serve: what a model opens there stays good.
+
+        Gives the seconds that one call takes when it is warm, of unary methods that may be run
+        twice.
+        """
+        seconds: dict[str, float] = {}
         for method in self.service.methods.values():
-            if method.example is not None and not method.cardinality.streams_in:
-                example = method.example() if callable(method.example) else method.example
-                message = decode(method, method.input.encode(example))
-                result = self._first(method, message, run)
-                if isinstance(result, Error):
-                    raise result
-                if result is not _NO_ITEM:
-                    method.output.encode(result)
+            if method.example is None or method.cardinality.streams_in:
+                continue
+            example = method.example() if callable(method.example) else method.example
+            payload = method.input.encode(example)
+            self._try(method, decode(method, payload), run)
+            if method.idempotent and not method.cardinality.streams_out:
+                message = decode(method, payload)
+                start = time.perf_counter()
+                self._try(method, message, run)
+                seconds[method.name] = time.perf_counter() - start
+        return seconds
+
+    def _try(
+        self,
+        method: Method[Any, Any, Any],
+        message: Any,
+        run: Callable[[Coroutine[Any, Any, Any]], Any],
+    ) -> None:
+        result = self._first(method, message, run)
+        if isinstance(result, Error):
+            raise result
+        if result is not _NO_ITEM:
+            method.output.encode(result)
 
     def _first(
         self,
@@ -150,21 +201,23 @@ class Instance:
         message: Any,
         run: Callable[[Coroutine[Any, Any, Any]], Any],
     ) -> Any:
-        if not method.batching:
-            result = call(method, self.object, message)
-        else:
+        if method.start:
+            result: Any = self._step_alone(method, message, Call("example"))
+        elif method.is_batched:
             result = method.func(self.object, [message])
+        else:
+            result = call(method, self.object, message)
         if method.cardinality.streams_out:
             if method.is_async:
                 return run(_first_of(result))
             try:
                 return next(iter(result), _NO_ITEM)
             finally:
-                _close(result)
+                close(result)
         if method.is_async:
             result = run(result)
-        if method.batching:
-            _check_length(method, result, 1)
+        if method.is_batched:
+            check_length(method, result, 1)
             return result[0]
         return result
 
@@ -176,14 +229,9 @@ async def _first_of(stream: Any) -> Any:
         await _aclose(stream)
 
 
-def _close(iterator: Any) -> None:
-    if close := getattr(iterator, "close", None):  # a generator has it, an iterator need not
-        close()
-
-
 async def _aclose(iterator: Any) -> None:
-    if close := getattr(iterator, "aclose", None):
-        await close()
+    if closing := getattr(iterator, "aclose", None):
+        await closing()
 
 
 def is_cancelled() -> bool:
@@ -195,73 +243,12 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def decode(method: Method[Any, Any, Any], payload: Payload) -> Any:
-    """The message with its files opened (BadMedia where one cannot be)."""
-    if not method.parameter:
-        return None
-    if not method.input.has_media:
-        return method.input.decode(payload)
-    files: list[Media] = []
-    message = method.input.decode(payload, files)
-    for file in files:
-        file.open_in_worker()
-    return message
-
-
-def call(method: Method[Any, Any, Any], obj: object, message: Any) -> Any:
-    """Calls a method that is not batched."""
-    return method.func(obj, message) if method.parameter else method.func(obj)
-
-
-def encode(method: Method[Any, Any, Any], value: Any, id: str) -> Result:
-    """The result of one item: its payload, or the problem where it is or causes an error."""
-    if isinstance(value, Error):
-        return value.problem()
-    try:
-        return method.output.encode(value)
-    except Exception:
-        return failure(method, [id])
-
-
-def failure(method: Method[Any, Any, Any], ids: Sequence[str]) -> dict[str, Any]:
-    """Logs the exception that is being handled, and gives the problem that says nothing of it."""
-    log.exception("%s failed (call %s)", method.qualname, ", ".join(ids))
-    return Internal().problem()
-
-
-def _declared(method: Method[Any, Any, Any], error: Error) -> dict[str, Any]:
-    known = (*method.raises, BadMedia)
-    if type(error).__module__ != Error.__module__ and not isinstance(error, known):
-        name = type(error).__name__
-        log.warning("%s raised %s; declare it:   raises=[%s]", method.qualname, name, name)
-    return error.problem()
-
-
-def _check_length(method: Method[Any, Any, Any], returned: Any, expected: int) -> None:
-    if not isinstance(returned, (list, tuple)):
-        raise TypeError(f"{method.qualname} returned a {type(returned).__name__}, not a list")
-    if len(returned) != expected:
-        raise ValueError(f"{method.qualname} got {expected} and returned {len(returned)}")
-
-
-def _encode_all(method: Method[Any, Any, Any], returned: Any, batch: Prepared) -> list[Result]:
-    _check_length(method, returned, len(batch.messages))
-    return [encode(method, v, i) for v, i in zip(returned, batch.ids, strict=True)]
-
-
-def _merge(batch: Prepared, outcomes: Sequence[Result]) -> list[Result]:
-    if len(outcomes) == len(batch.results):
-        return list(outcomes)
-    rest = iter(outcomes)
-    return [next(rest) if result is None else result for result in batch.results]
-
-
 @contextlib.contextmanager
 def _as_error(method: Method[Any, Any, Any], id: str) -> Iterator[None]:
     try:
         yield
     except Error as error:
-        _declared(method, error)
+        declared(method, error)
         raise
     except asyncio.CancelledError:
         if is_cancelled():

@@ -1,4 +1,4 @@
-"""Turns: quick generators run one after the other, slow ones side by side.
+"""Who may go on: turns of generators, the model in order of asking, the right to read frames.
 
 Sixty threads that all want the interpreter spend most of their time handing it to each other. A
 generator that yields at once is better off waiting for its turn and then making some items; one
@@ -13,6 +13,9 @@ from collections import deque
 
 QUICK = 0.001
 """Seconds that a turn may last; a generator whose step takes longer needs none."""
+
+OVERRUN = 0.005
+"""Seconds after which a batch that was expected to be quick is seen not to be."""
 
 
 class Turns:
@@ -64,3 +67,76 @@ class Turns:
                     self._hand_on()
                 if not self._waiting:
                     self._contended.clear()
+
+
+class InOrder:
+    """A lock that is given in the order in which it was asked for. (A plain one would go again and
+    again to a thread that gives it back and asks at once, as a stepper does.)"""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self.is_free = True
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self.is_free:
+                self.is_free = False
+                return
+            gate = threading.Lock()
+            gate.acquire()
+            self._waiting.append(gate)
+        gate.acquire()
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self.is_free = True
+
+
+class Lead:
+    """The right to read frames: one thread's at a time.
+
+    Who has it may work meanwhile, if that is quick: no other thread has to be woken. A thread of
+    its own watches the clock, and takes the right from who overruns, so that others can read.
+    """
+
+    def __init__(self) -> None:
+        self._right = threading.Lock()
+        self._lock = threading.Lock()
+        self._since: float | None = None  # when who has the right began to work
+        self._working = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def take(self) -> None:
+        self._right.acquire()
+
+    def give(self) -> None:
+        self._right.release()
+
+    def begin(self) -> None:
+        """Begins to work, and keeps the right as long as that is quick."""
+        with self._lock:
+            self._since = time.perf_counter()
+        if not self._working.is_set():
+            self._working.set()
+
+    def end(self) -> bool:
+        """Ends the work; says whether the right was kept."""
+        with self._lock:
+            kept, self._since = self._since is not None, None
+            return kept
+
+    def _watch(self) -> None:
+        while True:
+            self._working.wait()
+            time.sleep(OVERRUN)
+            with self._lock:
+                if self._since is None:
+                    self._working.clear()
+                elif time.perf_counter() - self._since > OVERRUN:
+                    self._since = None
+                    self._working.clear()
+                    self._right.release()

@@ -43,16 +43,25 @@ class Placement(msgspec.Struct, array_like=True):
     compile: bool = False
 
 
+class Log(msgspec.Struct, array_like=True, frozen=True):
+    """How a worker writes its log: the settings ``log`` and ``log_level``."""
+
+    form: str = "text"
+    level: str = "info"
+
+
 class Setup(msgspec.Struct, tag="setup", array_like=True):
     address: str
     path: list[str]
     main: str | None
     placement: Placement
+    log: Log = Log()
 
 
 class Ready(msgspec.Struct, tag="ready", array_like=True):
     seconds: float
     examples: dict[str, float]  # what one call of a method takes, in seconds
+    fingerprint: str  # of the service, as the worker has read it
 
 
 class Pulse(msgspec.Struct, tag="pulse", array_like=True):

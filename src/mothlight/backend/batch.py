@@ -1,0 +1,224 @@
+"""A batch on its way through the model: whose calls it holds, and how it is run in parts.
+
+A batch that fails as a whole is run again in halves, and those that fail in halves again, until
+the guilty stand alone: one of n costs 2·log₂ n runs, where one run for each member would cost n
+(and for a batch that was too large for the memory, halves are what fits); all n guilty cost 2n - 1.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+from ..call import Call
+from ..errors import Cancelled, DeadlineExceeded, Error, Internal
+from ..schema import Payload
+from ..service import Method
+from .answers import Result, check_length, declared, decode, encode, failure, log
+from .placement import forget
+
+
+class Calls(Sequence[Call]):
+    """The calls of a batch. A ``Call`` is made when it is asked for: most methods never do."""
+
+    __slots__ = ("_made", "deadlines", "dropped", "ids", "soonest")
+
+    def __init__(self, ids: Sequence[str], deadlines: Sequence[float | None] = ()) -> None:
+        self.ids, self.deadlines = ids, deadlines
+        known = [d for d in deadlines if d is not None]
+        self.soonest = min(known) if known else math.inf
+        self.dropped: set[int] = set()
+        self._made: dict[int, Call] = {}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Call: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Call]: ...
+    def __getitem__(self, index: int | slice) -> Call | list[Call]:
+        places = range(len(self.ids))[index]
+        return self._call(places) if isinstance(places, int) else [self._call(i) for i in places]
+
+    def _call(self, index: int) -> Call:
+        made = self._made.get(index)
+        if made is None:
+            deadline = self.deadlines[index] if self.deadlines else None
+            made = self._made.setdefault(index, Call(self.ids[index], deadline))
+            if index in self.dropped:  # looked at after it was listed, as drop() does it before
+                made.cancel()
+        return made
+
+    def drop(self, index: int) -> None:
+        """Notes that nobody waits for a call any more; any thread may."""
+        self.dropped.add(index)
+        if made := self._made.get(index):
+            made.cancel()
+
+    @property
+    def all_dropped(self) -> bool:
+        return len(self.dropped) == len(self.ids)
+
+    @property
+    def latest(self) -> float | None:
+        """When nobody waits any more; None while it depends on them."""
+        if not self.deadlines or None in self.deadlines:
+            return None
+        return max(d for d in self.deadlines if d is not None)
+
+    def some_gone(self, now: float) -> bool:
+        """Whether for any of them nobody waits; cheap, for all batches ask it."""
+        return now >= self.soonest or bool(self.dropped)
+
+    def gone(self, index: int, now: float) -> dict[str, Any] | None:
+        """The problem of a call that nobody waits for; None for the others."""
+        if index in self.dropped:
+            return Cancelled().problem()
+        deadline = self.deadlines[index] if self.deadlines else None
+        if deadline is not None and now >= deadline:
+            return DeadlineExceeded().problem()
+        return None
+
+
+class Prepared:
+    """A batch whose messages are decoded and whose files are open. ``members`` are the places of
+    ``messages`` in the batch; ``results`` holds the problems of the others. ``seconds`` is how long
+    the model had it."""
+
+    __slots__ = ("calls", "members", "messages", "method", "results", "seconds")
+
+    def __init__(
+        self,
+        method: Method[Any, Any, Any],
+        payloads: Sequence[Payload],
+        calls: Calls,
+    ) -> None:
+        self.method, self.calls = method, calls
+        self.results: list[Result | None] = [None] * len(payloads)
+        self.members: list[int] = []
+        self.messages: list[Any] = []
+        self.seconds = 0.0
+        takes_long = method.input.has_media
+        some_gone = calls.some_gone(time.monotonic())
+        for member, payload in enumerate(payloads):
+            if some_gone or takes_long:
+                self.results[member] = calls.gone(member, time.monotonic())
+                if self.results[member]:
+                    continue
+            try:
+                self.messages.append(decode(method, payload))
+                self.members.append(member)
+            except Error as error:
+                self.results[member] = error.problem()
+            except Exception:
+                self.results[member] = failure(method, [calls.ids[member]])
+
+    def give_up(self, error: Error) -> list[Result]:
+        """The results, where those that are not known are ``error``."""
+        problem = error.problem()
+        return [problem if result is None else result for result in self.results]
+
+
+class Part:
+    """Members of a batch that run together."""
+
+    __slots__ = ("batch", "members", "messages")
+
+    def __init__(self, batch: Prepared, members: list[int], messages: list[Any]) -> None:
+        self.batch, self.members, self.messages = batch, members, messages
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        calls = self.batch.calls
+        if len(self.members) == len(calls):
+            return calls
+        return [calls[member] for member in self.members]
+
+    @property
+    def ids(self) -> list[str]:
+        return [self.batch.calls.ids[member] for member in self.members]
+
+    def leave_out_gone(self) -> None:
+        """Ends the members that nobody waits for any more."""
+        now, calls = time.monotonic(), self.batch.calls
+        if not calls.some_gone(now):
+            return
+        members, messages = self.members, self.messages
+        self.members, self.messages = [], []
+        for member, message in zip(members, messages, strict=True):
+            problem = self.batch.results[member] = calls.gone(member, now)
+            if problem is None:
+                self.members.append(member)
+                self.messages.append(message)
+
+    def split(self, size: int) -> list[Part]:
+        """Parts of so many members at most, the last ones first."""
+        starts = reversed(range(0, len(self.members), size))
+        return [
+            Part(self.batch, self.members[i : i + size], self.messages[i : i + size])
+            for i in starts
+        ]
+
+
+class Parts:
+    """What of a batch is still to be run. Iterating gives the parts; each is to be answered or
+    failed before the next is asked for."""
+
+    def __init__(self, batch: Prepared) -> None:
+        self.batch = batch
+        whole = Part(batch, batch.members, batch.messages)
+        self._rest = [whole] if batch.method.is_batched else whole.split(1)
+        self._guilty: list[str] = []
+        self._error: BaseException | None = None  # of the guilty, or else of the whole
+
+    def __iter__(self) -> Iterator[Part]:
+        while self._rest:
+            part = self._rest.pop()
+            part.leave_out_gone()
+            if part.members:
+                yield part
+
+    def answer(self, part: Part, returned: Any) -> None:
+        """Takes what the model gave for a part. Raises TypeError or ValueError where it does not
+        have one answer for each member."""
+        batch, results = self.batch, self.batch.results
+        check_length(batch.method, returned, len(part.members))
+        ids = batch.calls.ids
+        for member, value in zip(part.members, returned, strict=True):
+            results[member] = encode(batch.method, value, ids[member])
+
+    def fail(self, part: Part, error: BaseException) -> None:
+        """Takes what the model raised for a part."""
+        forget(error)
+        method, size = self.batch.method, len(part.members)
+        if size > 1 and method.idempotent:
+            self._rest += part.split((size + 1) // 2)
+            self._error = self._error or error
+            return
+        if isinstance(error, Error):
+            problem = declared(method, error)
+        else:
+            problem = Internal().problem()
+            self._error = error if not self._guilty else self._error
+            self._guilty += part.ids
+        for member in part.members:
+            self.batch.results[member] = problem
+
+    def finish(self) -> list[Result]:
+        """The results of the whole batch; what failed in it is logged once."""
+        name = self.batch.method.qualname
+        if self._guilty:
+            ids, told = ", ".join(self._guilty), {"calls": self._guilty, "method": name}
+            log.error("%s failed (call %s)", name, ids, exc_info=self._error, extra=told)
+        elif self._error and not isinstance(self._error, Error):
+            log.warning(
+                "%s failed for several calls together, and for none alone (call %s)",
+                name,
+                ", ".join(self.batch.calls.ids),
+                exc_info=self._error,
+                extra={"calls": self.batch.calls.ids, "method": name},
+            )
+        return self.batch.results  # type: ignore[return-value]  # none is None any more

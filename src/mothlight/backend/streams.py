@@ -1,0 +1,218 @@
+"""The streams of a worker: generators in threads of their own, asynchronous ones on the event loop,
+those of a stepped method in its stepper."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..call import Call
+from ..errors import DeadlineExceeded, Error, Internal
+from ..schema import Payload
+from ..service import Method
+from . import wire
+from .execution import Instance, log
+from .stepping import Member, Stepper
+from .threads import Tasks
+from .turns import QUICK, Turns
+
+
+class Stream:
+    """How many items a stream may still send before its reader has taken some."""
+
+    def __init__(self, call: Call, *, is_quick: bool = True) -> None:
+        self.call = call
+        self.is_quick = is_quick  # whether its last items came quickly enough to be worth a turn
+        self._pace = 1
+        self._changed = threading.Condition()
+        self._credit = wire.WINDOW
+        self._is_cancelled = False
+        self._wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    def grant(self, count: int) -> None:
+        with self._changed:
+            self._credit += count
+            self._notify()
+
+    def cancel(self) -> None:
+        self.call.cancel()
+        with self._changed:
+            self._is_cancelled = True
+            self._notify()
+
+    def is_over(self) -> bool:
+        """Whether it is cancelled. Raises DeadlineExceeded."""
+        if not self._is_cancelled and self.call.remaining == 0.0:
+            raise DeadlineExceeded
+        return self._is_cancelled
+
+    def wait(self) -> int:
+        """How many items may be made now, waiting for one at least; 0 once it is cancelled. A
+        stream starts with one item, that it be early, and then makes more at a time. Raises
+        DeadlineExceeded."""
+        with self._changed:
+            while not self.is_over():
+                if self._credit > 0:
+                    return min(self._credit, self._pace)
+                self._changed.wait(self.call.remaining)
+            return 0
+
+    def spend(self, count: int, *, is_quick: bool) -> None:
+        """Notes items that were sent."""
+        with self._changed:
+            self._credit -= count
+        self.is_quick = is_quick
+        self._pace = min(4 * self._pace, wire.WINDOW) if is_quick else 1
+
+    async def wait_async(self) -> None:
+        """The same on an event loop, where a cancel arrives as CancelledError."""
+        while True:
+            with self._changed:
+                if self._credit > 0:
+                    self._credit -= 1
+                    return
+                event = asyncio.Event()
+                self._wakers.append((asyncio.get_running_loop(), event))
+            await event.wait()
+
+    def _notify(self) -> None:
+        self._changed.notify_all()
+        for loop, event in self._wakers:
+            loop.call_soon_threadsafe(event.set)
+        self._wakers.clear()
+
+
+class Streams:
+    """The streams that run. ``start_thread`` starts a thread in which the model may run."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        channel: wire.Channel,
+        tasks: Tasks,
+        start_thread: Callable[..., None],
+    ) -> None:
+        self.instance, self.channel, self.tasks = instance, channel, tasks
+        self.start_thread = start_thread
+        self.methods = instance.service.methods
+        self._streams: dict[int, Stream | Member] = {}
+        self._steppers: dict[str, Stepper] = {}
+        self._turns = Turns()
+        self._slow: set[str] = set()  # methods whose generators are not worth a turn
+
+    def list(self, frame: wire.Open) -> None:
+        """Lists a stream, before any frame is read that speaks of it."""
+        method, call = self.methods[frame.method], Call(frame.call, frame.deadline)
+        self._streams[frame.id] = (
+            self._stepper(method).member(frame.id, call)
+            if method.start
+            else Stream(call, is_quick=frame.method not in self._slow)
+        )
+
+    def open(self, frame: wire.Open) -> None:
+        """Starts a stream that is listed."""
+        method, stream = self.methods[frame.method], self._streams[frame.id]
+        if isinstance(stream, Member):
+            self._stepper(method).open(stream, frame.payload)
+        elif method.is_async:
+            self.tasks.spawn(frame.id, self._stream_async(frame, method, stream))
+        else:
+            self.start_thread(self._stream, frame, method, stream)
+
+    def _stepper(self, method: Method[Any, Any, Any]) -> Stepper:
+        stepper = self._steppers.get(method.name)
+        if stepper is None:
+            stepper = Stepper(self.instance, method, self.channel, self._post_end)
+            self._steppers[method.name] = stepper
+            self.start_thread(stepper.run)
+        return stepper
+
+    def grant(self, id: int, count: int) -> None:
+        if stream := self._streams.get(id):
+            stream.grant(count)
+
+    def cancel(self, id: int) -> None:
+        if stream := self._streams.get(id):
+            stream.cancel()
+            self.tasks.cancel(id)
+
+    def _stream(self, frame: wire.Open, method: Method[Any, Any, Any], stream: Stream) -> None:
+        problem = None
+        try:
+            with contextlib.closing(
+                self.instance.stream(method, frame.payload, stream.call)
+            ) as items:
+                while self._slice(frame.id, frame.method, items, stream):
+                    pass
+        except Error as error:
+            problem = error.problem()
+        except Exception:
+            log.exception(
+                "a stream of %s failed (call %s)",
+                method.qualname,
+                frame.call,
+                extra={"calls": [frame.call], "method": method.qualname},
+            )
+            problem = Internal().problem()
+        self._end(frame.id, problem)
+
+    def _slice(self, id: int, method: str, items: Iterator[Payload], stream: Stream) -> bool:
+        """Makes and sends the next items of a stream, as many as fit a turn; False at its end."""
+        if not (most := stream.wait()):
+            return False
+        turn = self._turns.take() if stream.is_quick else None
+        begin = end = time.perf_counter()
+        made = 0
+        try:
+            while made < most and end - begin < QUICK:
+                item = next(items, None)
+                if item is None:
+                    return False
+                made += 1
+                self.channel.post(wire.Items(id, [item]))
+                end = time.perf_counter()
+            return True
+        finally:
+            if turn:
+                self._turns.give(turn)
+            stream.spend(made, is_quick=end - begin < max(1, made) * QUICK)
+            (self._slow.discard if stream.is_quick else self._slow.add)(method)
+            self.channel.flush()
+
+    async def _stream_async(
+        self, frame: wire.Open, method: Method[Any, Any, Any], stream: Stream
+    ) -> None:
+        problem = None
+        items = self.instance.stream_async(method, frame.payload, stream.call)
+        try:
+            async with asyncio.timeout_at(frame.deadline), contextlib.aclosing(items):
+                while not stream.is_over() and (item := await anext(items, None)):
+                    await stream.wait_async()
+                    self.channel.send(wire.Items(frame.id, [item]))
+        except asyncio.CancelledError:
+            pass  # nobody listens: the End below only frees the place
+        except TimeoutError:
+            problem = DeadlineExceeded().problem()
+        except Error as error:
+            problem = error.problem()
+        except Exception:
+            log.exception(
+                "a stream of %s failed (call %s)",
+                method.qualname,
+                frame.call,
+                extra={"calls": [frame.call], "method": method.qualname},
+            )
+            problem = Internal().problem()
+        self._end(frame.id, problem)
+
+    def _end(self, id: int, problem: dict[str, Any] | None) -> None:
+        self._post_end(id, problem)
+        self.channel.flush()
+
+    def _post_end(self, id: int, problem: dict[str, Any] | None) -> None:
+        self._streams.pop(id, None)
+        self.channel.post(wire.End(id, problem))
