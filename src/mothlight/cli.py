@@ -6,7 +6,6 @@ import argparse
 import importlib
 import importlib.util
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from . import __version__
+from . import __version__, logs
 from .errors import DefinitionError
 from .settings import Settings
 
@@ -26,12 +25,11 @@ class Refused(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = vars(_parser().parse_args(arguments))
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
-    )
-    for name in ("uvicorn", "httpx2"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    if options.pop("reload", False):
+        options |= {"run": _reload, "arguments": arguments}
+    logs.set_up("text", "info")
     try:
         status: int = options.pop("run")(**options)
         return status
@@ -52,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="serve services over HTTP")
     serve.set_defaults(run=_serve)
     _add_target(serve)
+    serve.add_argument(
+        "--reload", action="store_true", help="serve anew whenever a file changes (development)"
+    )
     group = serve.add_argument_group("settings", "also MOTHLIGHT_… and mothlight.toml")
     for name, field in Settings.model_fields.items():
         flag = f"--{name.replace('_', '-')}"
@@ -96,6 +97,13 @@ def _serve(target: str, **given: Any) -> int:
     from .server import serve
 
     return serve(find_app(target, given))
+
+
+def _reload(target: str, arguments: Sequence[str], **given: Any) -> int:
+    from .reload import supervise
+
+    settings = find_app(target, given).settings
+    return supervise(target, arguments, settings.host, settings.port, settings.grace)
 
 
 def _openapi(target: str, version: str) -> int:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from .call import Step
@@ -106,6 +107,15 @@ class Service:
     def address(self) -> str:
         """``module:Class``, by which a worker imports it."""
         return f"{self.cls.__module__}:{self.cls.__qualname__}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when what is on the wire does: a worker's must be the server's."""
+        methods = [
+            (m.name, m.verb, m.path, m.cardinality, m.parameter, m.input.node, m.output.node)
+            for m in self.methods.values()
+        ]
+        return sha256(repr((methods, self.types)).encode()).hexdigest()
 
     @staticmethod
     def of(marked: object) -> Service:
