@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     heartbeat: PositiveFloat = Field(15.0, description="seconds between heartbeats of a stream")
 
     log: Literal["text", "json"] = Field(
-        "text", description="form of the log on stderr: text for people, json a line for each record"
+        "text", description="form of the log on stderr: text, or json with a line for each record"
     )
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
         "info", description="the least that is logged: debug, info, warning, error or critical"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import DeadlineExceeded
 from ..schema import Payload
 from ..service import Method
+from ..timeline import Timeline
 
 T = TypeVar("T")
 
 ENVIRONMENT = "MOTHLIGHT_WORKER"
-"""Set in the environment of worker processes."""
+"""Set in the environment of worker processes, to the process id of their front."""
 
 
 class StartupError(RuntimeError):
@@ -25,7 +26,8 @@ class StartupError(RuntimeError):
 class Request:
     """One call as it is handed to a backend. ``deadline`` is a time of the event loop's clock (the
     system's monotonic one) in seconds, or None; ``urgency`` goes from 0 (first) to 7 (RFC 9218);
-    ``principal`` is whose call it is: principals take turns."""
+    ``principal`` is whose call it is: principals take turns. ``timeline`` is told what happens to
+    the call, where somebody wants to know."""
 
     method: Method[Any, Any, Any]
     payload: Payload
@@ -33,6 +35,7 @@ class Request:
     deadline: float | None = None
     urgency: int = 3
     principal: str = ""
+    timeline: Timeline | None = None
 
     @property
     def size(self) -> int:
@@ -60,6 +63,10 @@ class Backend(Protocol):
     async def stop(self, grace: float) -> None:
         """Takes no new calls, lets the accepted ones end for ``grace`` seconds, then ends."""
 
+    async def reload(self) -> None:
+        """Constructs every service anew, from the code as it is now; no call fails. Raises
+        StartupError where that does not work: what ran before then serves on."""
+
     def unary(self, request: Request) -> asyncio.Future[Reply]:
         """The answer of one call. Raises Unavailable where it is refused at once; the future raises
         Error, and cancelling it cancels the call."""
@@ -73,6 +80,11 @@ class Backend(Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether every service has a runner that takes calls."""
+        ...
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        """The services by name: "ready", or why they take no calls."""
         ...
 
     @property

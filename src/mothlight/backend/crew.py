@@ -17,10 +17,10 @@ from .. import metrics
 from ..errors import Unavailable
 from ..schema import Payload
 from ..service import Service
-from . import wire
+from . import obituary, wire
 from .base import Reply, Request, StartupError
 from .feed import stream
-from .health import Limits, ailment
+from .health import Ailment, Limits, ailment, hanging
 from .process import Process
 from .scheduler import Scheduler
 
@@ -35,6 +35,13 @@ _YOUNG = 5.0
 _ROUND = 0.25
 """Seconds between two looks at the workers' health."""
 
+_LAPSE = 1.0
+"""Seconds that such a look may come late. Later, it was us who stood still, or the machine, and the
+workers' signs of life are still on their way."""
+
+_CLOSING = 1.0
+"""Seconds that generators get to close when nobody waits any more."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -48,6 +55,7 @@ class Terms:
     """Seconds that a retiring worker's calls get."""
 
     limits: Limits
+    log: wire.Log
 
 
 class Crew:
@@ -65,8 +73,11 @@ class Crew:
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._pause = _FIRST_PAUSE
-        self._deaths: list[str] = []  # causes, since a worker last lived long
-        metrics.watch_queue(service.name, lambda: self.scheduler.waiting)
+        self._deaths: list[set[str]] = []  # the methods that ran, since a worker last lived long
+        self._last_death = ""
+        scheduled = self.scheduler
+        metrics.watch_queue(service.name, lambda: scheduled.waiting, lambda: scheduled.bytes)
+        metrics.watch_workers(service.name, lambda: self.ready, self._memory)
 
     @property
     def ready(self) -> int:
@@ -74,6 +85,26 @@ class Crew:
         if self._stopping:
             return 0
         return sum(process.ready and not process.retiring for process in self._processes)
+
+    @property
+    def state(self) -> str:
+        """Whether it takes calls: "ready", or why not."""
+        if self._stopping:
+            return "stopping"
+        if self.ready:
+            return "ready"
+        if self._last_death:
+            return f"its worker died{self._last_death}; another is being started"
+        return "starting"
+
+    def _memory(self) -> dict[str, float]:
+        """Bytes that the workers hold, by their numbers; one that is being replaced shares its
+        successor's."""
+        held: dict[str, float] = {}
+        for process in self._processes:
+            number = str(process.placement.index)
+            held[number] = held.get(number, 0) + process.memory
+        return held
 
     async def start(self) -> None:
         self._stopping = False
@@ -87,7 +118,11 @@ class Crew:
 
     async def _hire(self, placement: wire.Placement) -> None:
         process = Process(
-            self.service, self.scheduler, placement, died=lambda: self._replace(process)
+            self.service,
+            self.scheduler,
+            placement,
+            self.terms.log,
+            died=lambda: self._replace(process),
         )
         self._processes.append(process)
         try:
@@ -95,85 +130,129 @@ class Crew:
         except BaseException:
             self._processes.remove(process)
             raise
-        metrics.workers(self.service.name, self.ready)
         self.scheduler.dispatch()
 
     # Death
 
     def _replace(self, dead: Process) -> None:
         self._processes.remove(dead)
-        metrics.workers(self.service.name, self.ready)
-        metrics.worker_restarted(self.service.name)
-        if self._stopping or dead.retiring:
-            return
-        lived = time.monotonic() - dead.ready_since
+        metrics.worker_restarted(self.service.name, dead.kind)
+        self._last_death = dead.cause
+        lived = self._note_age(dead)
         if lived > _YOUNG:
-            self._pause = _FIRST_PAUSE
             self._deaths.clear()
-        else:
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        self._deaths.append(dead.cause)
+        self._deaths.append({method.qualname for method, _ in dead.lost})
         log.error(
-            "a worker of %s died%s after %.1f s; another is started in %g s%s",
+            "a worker of %s (pid %d) died%s after %.1f s%s%s",
             self.service.name,
-            dead.cause,
+            dead.pid,
+            dead.cause + obituary.hint(dead.cause),
             lived,
-            self._pause,
-            _loop_report(self._deaths),
+            obituary.lost(dead.lost),
+            obituary.loop(self._deaths),
         )
-        self._spawn(self._rehire(dead.placement))
+        if not self._stopping and not dead.renewing:  # then it has a successor already
+            self._spawn(self._rehire(dead.placement))
+
+    def _note_age(self, process: Process) -> float:
+        """How long a worker has lived; the pause before its successor grows while they go young."""
+        lived = time.monotonic() - process.ready_since
+        self._pause = _FIRST_PAUSE if lived > _YOUNG else min(2 * self._pause, _LONGEST_PAUSE)
+        return lived
 
     async def _rehire(self, placement: wire.Placement) -> None:
+        begin = time.monotonic()
         while not self._stopping:
             await asyncio.sleep(self._pause)
             try:
                 await self._hire(placement)
             except (StartupError, OSError) as error:
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+                metrics.worker_restarted(self.service.name, "start")
                 log.error("%s\nnext try in %g s", error, self._pause)
             else:
+                seconds = time.monotonic() - begin
+                log.info("a worker of %s is back after %.2f s", self.service.name, seconds)
                 return
 
     # Health
 
     async def _watch(self) -> None:
+        looked = time.monotonic()
         while not self._stopping:
             await asyncio.sleep(_ROUND)
+            before, looked = looked, time.monotonic()
             for process in list(self._processes):
-                ill = ailment(process, self.terms.limits, time.monotonic())
-                if ill is None:
+                if looked - before > _ROUND + _LAPSE:
+                    process.heard = looked
+                elif (ill := ailment(process, self.terms.limits, looked)) is None:
                     continue
-                if ill.is_fatal:
-                    process.kill(ill.reason)
-                else:
-                    log.info("a worker of %s is renewed: %s", self.service.name, ill.reason)
-                    self._spawn(self._renew(process))
+                elif ill.is_fatal:
+                    process.kill(ill.reason, ill.kind)
+                elif not process.renewing:
+                    process.renewing = True
+                    self._spawn(self._heal(process, ill))
+
+    async def _heal(self, old: Process, ill: Ailment) -> None:
+        """Renews a worker that ails; one that hangs is killed where that fails."""
+        metrics.worker_renewed(self.service.name, ill.kind)
+        log.warning(
+            "a worker of %s (pid %d) is renewed: %s", self.service.name, old.pid, ill.reason
+        )
+        if self._note_age(old) <= _YOUNG and not self._hangs(old):
+            await asyncio.sleep(self._pause)
+        try:
+            await self._succeed(old)
+        except StartupError as error:
+            log.error("%s", error)
+            if self._hangs(old):
+                old.kill("it hangs", "hang")
+            await asyncio.sleep(self._pause)
+            self._keep(old)
 
     async def _renew(self, old: Process) -> None:
         """Replaces a worker by a new one, which is warm before the old one takes no more calls.
         Raises StartupError where the new one does not start; the old one then serves on."""
-        if old.retiring or old.renewing:
+        if old.renewing:
             return
         old.renewing = True
         try:
+            await self._succeed(old)
+        except StartupError:
+            self._keep(old)
+            raise
+
+    def _keep(self, old: Process) -> None:
+        """Goes on with a worker that was to be renewed."""
+        old.renewing = False
+        if old not in self._processes:  # it died meanwhile
+            self._spawn(self._rehire(old.placement))
+
+    async def _succeed(self, old: Process) -> None:
+        try:
             await self._hire(old.placement)
         except (StartupError, OSError) as error:
-            old.renewing = False
             raise StartupError(f"{error}\nthe old worker serves on") from error
         old.retiring = True
         end = time.monotonic() + self.terms.grace
-        while old.busy and time.monotonic() < end:
-            await asyncio.sleep(0.01)
-        if old in self._processes:
+        await self._until(lambda: not old.is_awaited or self._hangs(old), end)
+        end = min(end, time.monotonic() + _CLOSING)
+        await self._until(lambda: not old.busy or self._hangs(old), end)
+        if self._hangs(old):
+            old.kill("it hangs", "hang")
+        elif old in self._processes:
             self._processes.remove(old)
             await old.stop()
-        metrics.workers(self.service.name, self.ready)
+
+    def _hangs(self, process: Process) -> bool:
+        return hanging(process, self.terms.limits, time.monotonic()) is not None
 
     async def reload(self) -> None:
         """Replaces every worker, one after the other; no call fails. Raises StartupError where the
         new ones do not start."""
         for process in list(self._processes):
             if process.ready:
+                metrics.worker_renewed(self.service.name, "reload")
                 await self._renew(process)
 
     # Calls
@@ -194,8 +273,8 @@ class Crew:
         """Lets accepted calls end for ``grace`` seconds, then ends the workers."""
         self._stopping = True
         end = time.monotonic() + grace
-        while self._processes and self._is_busy() and time.monotonic() < end:
-            await asyncio.sleep(0.01)
+        await self._until(lambda: not self._is_awaited(), end)
+        await self._until(lambda: not self._is_busy(), min(end, time.monotonic() + _CLOSING))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -203,16 +282,12 @@ class Crew:
         await asyncio.gather(*(process.stop() for process in self._processes))
         self._processes.clear()
 
+    async def _until(self, done: Callable[[], bool], end: float) -> None:
+        while self._processes and not done() and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+
+    def _is_awaited(self) -> bool:
+        return bool(self.scheduler.waiting) or any(p.is_awaited for p in self._processes)
+
     def _is_busy(self) -> bool:
-        return bool(self.scheduler.waiting) or any(process.busy for process in self._processes)
-
-
-def _loop_report(causes: Sequence[str]) -> str:
-    """What is said when workers die again and again."""
-    if len(causes) < 3:
-        return ""
-    last = causes[-1].strip() or "no known cause"
-    return (
-        f"\nthat is {len(causes)} deaths in a row, the last one {last}; if it is always the same "
-        "call that kills them, its id stands in the log before"
-    )
+        return any(process.busy for process in self._processes)

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from ..errors import Error
+from .. import metrics
+from ..errors import DeadlineExceeded, Error
 from ..method import Method
 from ..schema import Payload
 from . import wire
@@ -60,9 +61,10 @@ class Feed:
             self._taken = 0
         return items
 
-    def cancel(self) -> None:
+    def cancel(self, reason: str = "cancelled") -> None:
         """Tells the worker that nobody reads any more."""
         if not self._ended:
+            metrics.call_dropped(self.method.qualname, reason, running=True)
             self._cancel()
 
 
@@ -71,12 +73,16 @@ async def stream(scheduler: Scheduler, request: Request) -> AsyncIterator[Sequen
     cancels the call."""
     ticket = scheduler.place(request)
     feed: Feed | None = None
+    reason = "cancelled"
     try:
         feed = await ticket
         while items := await by_deadline(request.deadline, feed.take()):
             yield items
+    except DeadlineExceeded:
+        reason = "deadline"
+        raise
     finally:
         if feed is None and ticket.done() and not ticket.cancelled() and not ticket.exception():
             feed = ticket.result()  # it came in the moment in which we were cancelled
         if feed:
-            feed.cancel()
+            feed.cancel(reason)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from .process import Process
 
-_SILENCE = 1.5
-"""Seconds without a pulse after which we look whether the process is stopped; it sends two a
-second."""
+_FROZEN = 0.2
+"""Seconds between two looks at a process that both find it stopped by a signal: a debugger that
+lets go of one leaves it so for an instant. (While a debugger holds it, that is another state.)"""
 
 _PATIENCE = 10.0
 """A batch that nobody waits for any more is hung when it takes so many times as long as predicted
@@ -32,50 +33,79 @@ class Limits:
     holds the interpreter)."""
 
     hang: float = 120.0
-    """Seconds that a batch for which nobody waits may take, where its cost is not known."""
+    """Seconds that a batch for which nobody waits may take, where its cost is not known; that a
+    cancelled asynchronous call or stream may take to end."""
 
 
 class Ailment(NamedTuple):
-    """``is_fatal``: it can no longer be waited for."""
+    """``kind`` is its name in the metrics; ``is_fatal``: the worker can no longer be waited for."""
 
+    kind: Literal["stopped", "silent", "memory", "hang", "calls"]
     reason: str
-    is_fatal: bool
+    is_fatal: bool = False
+
+
+class Signs(NamedTuple):
+    """What the system says of a process: its state (``T``: stopped by a signal) and the bytes that
+    are resident."""
+
+    state: str
+    memory: int
+
+
+def signs(pid: int) -> Signs | None:
+    """Looks at a process (proc(5)); None where the system does not let us."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()  # from the third on; the second may hold anything
+    return Signs(fields[0], int(fields[21]) * os.sysconf("SC_PAGE_SIZE"))
 
 
 def ailment(process: Process, limits: Limits, now: float) -> Ailment | None:
     """What ails a worker; None for a healthy one."""
     if not process.ready:
         return None
-    silence = now - process.heard
-    if silence > _SILENCE and is_stopped(process.pid):
-        return Ailment("it was stopped (SIGSTOP)", True)
-    if silence > limits.silence:
-        return Ailment(f"it gave no sign of life for {silence:.0f} s", True)
-    if (stuck := _stuck(process, limits, now)) is not None:
-        return Ailment(f"{stuck} hangs, and nobody waits for it any more", True)
-    if limits.memory is not None and process.memory > limits.memory:
-        held = f"it holds {process.memory >> 20} MiB (the ceiling is {limits.memory >> 20})"
-        return Ailment(held, process.memory > limits.memory * 3 // 2)
+    memory = process.memory
+    if found := signs(process.pid):
+        memory = found.memory  # it sends its own, but not while the model holds the interpreter
+        if found.state != "T":
+            process.frozen = None
+        elif process.frozen is None:
+            process.frozen = now
+        elif now - process.frozen >= _FROZEN:
+            return Ailment("stopped", "it was stopped (SIGSTOP)", is_fatal=True)
+    if (silence := now - process.heard) > limits.silence:
+        return Ailment("silent", f"it gave no sign of life for {silence:.0f} s", is_fatal=True)
+    if limits.memory is not None and memory > limits.memory:
+        held = f"it holds {memory >> 20} MiB (the ceiling is {limits.memory >> 20})"
+        return Ailment("memory", held, is_fatal=memory > limits.memory * 3 // 2)
+    if name := hanging(process, limits, now) or _lingering(process, limits, now):
+        return Ailment("hang", f"{name} hangs, and nobody waits for it any more")
     if limits.calls is not None and process.served >= limits.calls:
-        return Ailment(f"it has served {process.served} calls", False)
+        return Ailment("calls", f"it has served {process.served} calls")
     return None
 
 
-def _stuck(process: Process, limits: Limits, now: float) -> str | None:
-    """The method of a batch whose callers have all left, and that runs absurdly long."""
+def hanging(process: Process, limits: Limits, now: float) -> str | None:
+    """The method of the synchronous batch that holds a worker up: its callers have all left, and it
+    runs absurdly long."""
     for held, since in process.running():
-        if not all(ticket.done() for ticket in held.tickets):
-            continue
+        method = held.tickets[0].request.method
         most = 1.0 + _PATIENCE * held.predicted if held.predicted else limits.hang
-        if now - since > most:
-            return held.tickets[0].request.method.qualname
+        if not method.is_async and now - since > most and all(t.done() for t in held.tickets):
+            return method.qualname
     return None
 
 
-def is_stopped(pid: int) -> bool:
-    """Whether a process is stopped by a signal (proc(5)); False where that cannot be known."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] == "T"
+def _lingering(process: Process, limits: Limits, now: float) -> str | None:
+    """The method of what was cancelled long ago and has not ended: it keeps a place."""
+    for held, since in process.running():
+        method = held.tickets[0].request.method
+        if method.is_async and now - since > limits.hang and all(t.done() for t in held.tickets):
+            return method.qualname
+    for method, left in process.abandoned():
+        if now - left > limits.hang:
+            return method.qualname
+    return None

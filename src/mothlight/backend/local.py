@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .. import metrics, timeline
 from ..call import Call
 from ..errors import Error, Overloaded, Unavailable
 from ..schema import Payload
@@ -43,6 +44,10 @@ class LocalBackend:
         for runner in self._runners.values():
             await runner.stop(grace)
 
+    async def reload(self) -> None:
+        """Raises StartupError: a module is imported once in a process."""
+        raise StartupError("models in the server's own process cannot be reloaded: give it workers")
+
     def unary(self, request: Request) -> asyncio.Future[Reply]:
         return self._runner(request).scheduler.place(request)
 
@@ -57,6 +62,14 @@ class LocalBackend:
     @property
     def is_ready(self) -> bool:
         return not self._stopping and all(r.instance for r in self._runners.values())
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        waits = "stopping" if self._stopping else "starting"
+        return {
+            service.name: "ready" if runner.instance and not self._stopping else waits
+            for service, runner in self._runners.items()
+        }
 
     @property
     def queued(self) -> int:
@@ -182,6 +195,8 @@ class ThreadRunner:
             finally:
                 self._busy -= 1
         seconds = time.perf_counter() - start
+        metrics.batch_computed(method.qualname, seconds)
+        timeline.answer(tickets, seconds)
         self.scheduler.line(method).learn(len(tickets), seconds, time.monotonic())
         for ticket, result in zip(tickets, results, strict=True):
             if isinstance(result, Payload):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from ..schema import Payload
 from ..service import Service
@@ -26,6 +26,7 @@ class Pool:
             settings.start_timeout,
             settings.grace,
             Limits(settings.worker_memory, settings.worker_calls),
+            wire.Log(settings.log, settings.log_level),
         )
         self._crews = {
             service: Crew(
@@ -66,6 +67,10 @@ class Pool:
     @property
     def is_ready(self) -> bool:
         return all(crew.ready for crew in self._crews.values())
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        return {service.name: crew.state for service, crew in self._crews.items()}
 
     @property
     def queued(self) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from .. import metrics, timeline
 from ..errors import Error, Unavailable
 from ..schema import Payload
 from ..service import Method, Service
@@ -67,9 +68,11 @@ class Process(asyncio.Protocol):
         service: Service,
         scheduler: Scheduler,
         placement: wire.Placement,
+        log: wire.Log,
         died: Callable[[], None],
     ) -> None:
         self.service, self.scheduler, self.placement = service, scheduler, placement
+        self.log = log
         self.died = died
         self.ready = False
         self.ready_since = 0.0
@@ -81,6 +84,7 @@ class Process(asyncio.Protocol):
         self.retiring = False  # it takes no new calls
         self.stopping = False
         self.cause = ""  # why we killed it, or what it died of
+        self.kind = ""  # the same in a word
         self.lost: list[tuple[Method[Any, Any, Any], str]] = []  # the calls that died with it
         self.started: asyncio.Future[None]
         self.closed: asyncio.Future[None]
@@ -112,10 +116,12 @@ class Process(asyncio.Protocol):
             async with asyncio.timeout(timeout):
                 self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
                 main = getattr(sys.modules["__main__"], "__file__", None)
-                self._send(wire.Setup(self.service.address, sys.path, main, self.placement))
+                self._send(
+                    wire.Setup(self.service.address, sys.path, main, self.placement, self.log)
+                )
                 await self.started
         except BaseException as error:
-            self.kill("it did not start")
+            self.kill("it did not start", "start")
             if self._transport is None:
                 ours.close()
                 await self._bury()
@@ -141,12 +147,18 @@ class Process(asyncio.Protocol):
                     self._end(id, problem)
                 case wire.Pulse(memory):
                     self.heard, self.memory = time.monotonic(), memory
-                case wire.Ready(_, examples):
-                    self._begin(examples)
+                case wire.Ready(_, examples, fingerprint):
+                    self._begin(examples, fingerprint)
                 case wire.Failed(traceback):
                     self._fail_start(f"{self.service.name} could not be started\n{traceback}")
 
-    def _begin(self, examples: dict[str, float]) -> None:
+    def _begin(self, examples: dict[str, float], fingerprint: str) -> None:
+        if fingerprint != self.service.fingerprint:
+            self._fail_start(
+                f"{self.service.name} has other messages or methods now: restart the server "
+                "(a reload renews models and code, not the contract; serve --reload does both)"
+            )
+            return
         for name, seconds in examples.items():
             cost = self.scheduler.line(self.service.methods[name]).cost
             if not cost.is_known:
@@ -167,7 +179,9 @@ class Process(asyncio.Protocol):
             await self._wait(_LEAVE)
         self._kill()  # what is left of its group
         if not self.stopping:
-            self.cause = self.cause or obituary.cause(self._popen and self._popen.returncode)
+            status = self._popen.returncode if self._popen else None
+            self.cause = self.cause or obituary.cause(status)
+            self.kind = self.kind or ("signal" if status and status < 0 else "exit")
         reason = "the server is stopping" if self.stopping else f"the worker died{self.cause}"
         self._fail_start(f"{self.service.name} could not be started: {reason}")
         self.lost = list(self.calls())
@@ -291,6 +305,8 @@ class Process(asyncio.Protocol):
         tickets, _, since = self._batches.pop(id)
         method = tickets[0].request.method
         size = len(tickets)
+        metrics.batch_computed(method.qualname, seconds)
+        timeline.answer(tickets, seconds)
         for ticket, raw in zip(tickets, results, strict=True):
             result = wire.problem_or_payload(raw)
             if isinstance(result, Payload):
@@ -356,9 +372,10 @@ class Process(asyncio.Protocol):
         self._transport.abort()  # close() would wait for a worker that reads no more
         await self.closed
 
-    def kill(self, cause: str) -> None:
-        """Ends the process at once, as one that has failed: ``cause`` says why."""
-        self.cause = self.cause or f": {cause}"
+    def kill(self, cause: str, kind: str) -> None:
+        """Ends the process at once, as one that has failed: ``cause`` says why, ``kind`` in a
+        word."""
+        self.cause, self.kind = self.cause or f": {cause}", self.kind or kind
         self.ready = False
         self._kill()
         if self._transport:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import metrics
+from .. import metrics, timeline
 from ..errors import Overloaded, Unavailable
 from ..method import Method
 from .base import Request
@@ -41,7 +41,7 @@ make every answer later, and not one more a second."""
 class Line:
     """The waiting calls of one method, and what its batches cost."""
 
-    __slots__ = ("cost", "is_stream", "learnt", "kind", "method", "queue", "size")
+    __slots__ = ("cost", "is_stream", "kind", "learnt", "method", "queue", "size")
 
     def __init__(self, method: Method[Any, Any, Any]) -> None:
         self.method = method
@@ -110,6 +110,8 @@ class Scheduler:
         size = request.size
         self._admit(request, line, size, now)
         ticket = Ticket(request, size, self, self.live, now, loop)
+        if request.timeline is not None:
+            request.timeline.placed = now
         if request.deadline is not None:
             if request.deadline - now < 2 * _SOON:
                 ticket.watch()
@@ -128,6 +130,13 @@ class Scheduler:
         line = self.lines.get(method)
         if line is None:
             line = self.lines[method] = Line(method)
+            if not line.is_stream:
+                metrics.watch_cost(
+                    method.qualname,
+                    sorted({1, line.size}),
+                    line.cost.of,
+                    lambda: self.predict_wait(line, len(line.queue), self.clock()),
+                )
         return line
 
     # Admission
@@ -140,14 +149,17 @@ class Scheduler:
             and now + wait + line.cost.of(1) > request.deadline
             and (wait or line.is_known(now))
         ):
+            metrics.call_refused(line.method.qualname, "deadline")
             raise Overloaded(retry_after=_retry(wait))
         crowd = _CROWD * max(1, len(self.runners()))
         if ahead and wait > (self.max_delay if ahead < crowd else min(self.max_delay, _CROWD_WAIT)):
+            metrics.call_refused(line.method.qualname, "delay")
             raise Overloaded(retry_after=_retry(wait))
         while self.waiting and (
             self.waiting >= self.max_queue or self.bytes + size > self.max_bytes
         ):
             last = line.queue.last(request.urgency, request.principal)
+            metrics.call_refused(line.method.qualname, "full")
             if last is None:
                 raise Overloaded(retry_after=_retry(wait))
             last.fail(Overloaded(retry_after=_retry(wait)))
@@ -245,8 +257,11 @@ class Scheduler:
             ticket.queued = now - ticket.since
             ticket.holder = runner
             taken.append(ticket)
-        if not line.is_stream:
-            metrics.batch_size(line.method.qualname, len(taken))
+        if line.is_stream:
+            metrics.stream_taken(line.method.qualname, taken[0].queued)
+        else:
+            metrics.batch_taken(line.method.qualname, taken)
+        timeline.take(taken, now)
         runner.run(line.method, taken, cost.of(len(taken)))
 
     def _wake_at(self, when: float) -> None:

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from .. import metrics
 from ..errors import DeadlineExceeded
 from ..method import Method
 from ..schema import Payload
 from .base import Reply, Request
+
+_NO_PLACE: tuple[int, int] = (0, 0)
 
 
 class Holder(Protocol):
@@ -39,7 +42,7 @@ class Ticket(asyncio.Future[Any]):
         self._live = live  # where it is listed until it ends
         live.add(self)
         self.queued = 0.0
-        self.place = (0, 0)  # the runner's mark
+        self.place = _NO_PLACE  # or the runner's mark
         self.timer: asyncio.TimerHandle | None = None
 
     @property
@@ -58,15 +61,19 @@ class Ticket(asyncio.Future[Any]):
     def _expire(self) -> None:
         if not self.done():
             self.fail(DeadlineExceeded())
-            self.holder.drop(self)
+            self._drop("deadline")
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancels the call."""
         if not super().cancel(msg):
             return False
         self._release()
-        self.holder.drop(self)
+        self._drop("cancelled")
         return True
+
+    def _drop(self, reason: str) -> None:
+        metrics.call_dropped(self.request.method.qualname, reason, running=self.place != _NO_PLACE)
+        self.holder.drop(self)
 
     def answer(self, payload: Payload, computed: float, batch: int) -> None:
         """Ends it with its answer, unless it has ended."""
