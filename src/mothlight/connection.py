@@ -33,6 +33,10 @@ MAX_PIPELINED = 128
 MAX_SHORT = 64 * 1024
 """Bytes of a body that may go the short way."""
 
+_LINGER = 1
+"""Seconds that an idle connection is kept when the server stops: a request may be on its way to us,
+and would be lost with it."""
+
 _DAWDLE = 0.05
 """Seconds that the rest of such a body may take, before ASGI's way waits for it."""
 
@@ -48,6 +52,8 @@ class Connection(HttpToolsProtocol):
     head_timeout = 15.0
     send_timeout = 60.0
     max_connections = 4096
+    is_draining = False
+    """Set on the class when the server stops: every answer is its connection's last."""
     rest: Rest
     cycle: Any
     parser: Any
@@ -64,7 +70,7 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self.max_connections:
             transport.abort()
         else:
-            self._alarm.set(self.head_timeout)
+            self._alarm.set(_LINGER if self.is_draining else self.head_timeout)
 
     # What the parser finds
 
@@ -113,6 +119,8 @@ class Connection(HttpToolsProtocol):
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
         super().on_headers_complete()
+        if self.is_draining:
+            self.cycle.keep_alive = False
 
     def _begin_asgi_late(self) -> None:
         """Gives up the short way for a request whose body does not come."""
@@ -188,9 +196,15 @@ class Connection(HttpToolsProtocol):
             self._alarm.set(self.timeout_keep_alive)
 
     def shutdown(self) -> None:
+        # uvicorn would close an idle connection, whose next request may be on its way; and one
+        # whose answer has begun at its end, though its head has not said that it is the last.
+        self.timeout_keep_alive = min(self.timeout_keep_alive, _LINGER)  # seconds
         if self._short.is_open:
             self._begin_asgi_late()
-        super().shutdown()
+        elif self.cycle is None or self.cycle.response_complete:
+            self._alarm.set(_LINGER)
+        elif not getattr(self.cycle, "response_started", False):
+            self.cycle.keep_alive = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._short.abandon()
@@ -244,7 +258,7 @@ class Short:
     def submit(self) -> None:
         """Hands the call, whose body is whole, to the backend."""
         connection = self.connection
-        self.is_open, self.keep_alive = False, True
+        self.is_open, self.keep_alive = False, not connection.is_draining
         if self._timer is not None:
             self.give_up()
         try:

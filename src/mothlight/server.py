@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -78,6 +79,42 @@ class Server(uvicorn.Server):
             log.error("not reloaded: %s", error)
         else:
             log.info("reloaded")
+
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
+        """Drains: takes in who has connected, answers what has been asked or is on its way, and
+        ends the workers."""
+        protocol: Any = self.config.http_protocol_class
+        protocol.is_draining = True
+        listeners = [
+            socket.socket(fileno=os.dup(listener.fileno()))
+            for server in self.servers
+            for listener in server.sockets
+        ]
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)  # in which the event loop lets go of them
+        for listener in listeners:
+            await self._take_in(listener)
+        await super().shutdown(sockets)
+
+    async def _take_in(self, listener: socket.socket) -> None:
+        """Accepts who has connected and was not accepted yet, and stops listening."""
+        protocol: Any = self.config.http_protocol_class
+        accepted = []
+        with listener, contextlib.suppress(OSError):
+            listener.setblocking(False)
+            while True:
+                accepted.append(listener.accept()[0])
+        for sock in accepted:
+            with contextlib.suppress(OSError):  # it has left again
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: protocol(
+                        config=self.config,
+                        server_state=self.server_state,
+                        app_state=self.lifespan.state,
+                    ),
+                    sock,
+                )
 
     def _greeting(self) -> str:
         settings = self.app.settings

@@ -501,13 +501,28 @@ def test_the_end_of_grace_is_told(front: Any) -> None:
     front(work)
 
 
-def test_an_idle_connection_is_closed_by_shutdown(front: Any) -> None:
+def test_an_idle_connection_may_ask_once_more_after_shutdown(front: Any) -> None:
     async def work(backend: Front, made: Any, transport: Transport) -> None:
         made.data_received(GOOD)
         backend.futures[0].set_result(REPLY)
         await until(lambda: made.cycle.response_complete)
         made.shutdown()
-        assert transport.is_closed
+        assert not transport.is_closed, "its next request may be on its way"
+        assert not made.is_draining  # which the server sets for all
+        made.is_draining = True
+        made.data_received(GOOD)
+        backend.futures[1].set_result(REPLY)
+        await until(lambda: transport.is_closed)
+        assert transport.written.count(b"connection: close\r\n") == 1
+
+    front(work)
+
+
+def test_a_connection_that_stays_idle_is_closed_a_moment_after_shutdown(front: Any) -> None:
+    async def work(backend: Front, made: Any, transport: Transport) -> None:
+        made.shutdown()
+        assert not transport.is_closed
+        await until(lambda: transport.is_closed)
 
     front(work)
 

@@ -76,6 +76,7 @@ async def stream(scheduler: Scheduler, request: Request) -> AsyncIterator[Sequen
     reason = "cancelled"
     try:
         feed = await ticket
+        assert feed
         while items := await by_deadline(request.deadline, feed.take()):
             yield items
     except DeadlineExceeded:
