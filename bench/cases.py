@@ -1,119 +1,335 @@
-"""What is measured: works, contenders, and the figure that counts."""
+"""What is measured, who takes part, and the bars."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
-from . import models
+from . import models, questions
+from .departures import FAST, SLOW, Beside, Leave, LeaveCalls, SlowStreams
+from .figures import Row, alone, gap, ratio
+from .footprint import PLAIN, Footprint
+from .handover import WAYS, Handover
 from .load import Request
+from .overload import TIMES, Overload
+from .works import Closed, Contender, Waves, Work
 
-MOTHLIGHT, FASTAPI, BARE, LOOP = "Mothlight", "FastAPI", "bare uvicorn", "plain loop"
+MOTHLIGHT, TWO, FASTAPI = "Mothlight", "Mothlight, 2 workers", "FastAPI"
+METHOD, INLINE = "Mothlight, @method", "FastAPI, async def"
+BARE, LOOP, LOOPS = "bare uvicorn", "plain loop", "plain loop in 2 processes"
+EAGER = "Mothlight, torch at the top"
 
-
-@dataclass(frozen=True)
-class Work:
-    """One row: so many connections, and the figure that counts: ``rate`` (a second, more is
-    better), ``p50`` or ``first`` (milliseconds, less is better)."""
-
-    title: str
-    connections: int
-    figure: str
-
-    @property
-    def unit(self) -> str:
-        return "/s" if self.figure == "rate" else " ms"
-
-
-@dataclass(frozen=True)
-class Contender:
-    """``module``: who serves it; ``loop`` is not a server. ``path``: where it differs."""
-
-    name: str
-    module: str
-    path: str = ""
+_MOTHLIGHT = Contender(MOTHLIGHT, "served")
+_METHOD = Contender(METHOD, "served", partial(questions.review, "/score_one"))
+_FASTAPI = Contender(FASTAPI, "byhand")
+_INLINE = Contender(INLINE, "byhand", partial(questions.review, "/score_async"))
+_BARE = Contender(BARE, "bare")
+_LOOP = Contender(LOOP, "loop")
 
 
 @dataclass(frozen=True)
 class Case:
-    """Some works on the same servers; ``limit`` is the contender that nobody can beat."""
+    """Some works on the same servers. ``request``: what all of them must answer alike.
+    ``is_up``: whether its contenders are started for it; else its works see to that."""
 
     name: str
     about: str
-    request: Callable[[], Request]
-    works: tuple[Work, ...]
     contenders: tuple[Contender, ...]
-    limit: str
-
-    def request_of(self, contender: Contender) -> Request:
-        request = self.request()
-        return replace(request, path=contender.path) if contender.path else request
+    works: tuple[Work, ...]
+    request: Callable[[], Request] | None = None
+    is_up: bool = True
 
 
-def _review() -> Request:
-    body = json.dumps({"text": models.TEXT}).encode()
-    return Request("POST", "/score", "application/json", body)
+NOOP = Case(
+    "noop",
+    "a trivial JSON call, no model",
+    (_MOTHLIGHT, _METHOD, _FASTAPI, _INLINE, _BARE),
+    (
+        Closed(
+            Row(
+                "128 connections",
+                "/s",
+                (
+                    ratio(MOTHLIGHT, BARE, least=0.9),
+                    ratio(METHOD, BARE),
+                    ratio(MOTHLIGHT, FASTAPI),
+                    ratio(MOTHLIGHT, INLINE),
+                ),
+            ),
+            questions.review,
+            128,
+            "rate",
+        ),
+        Closed(
+            Row(
+                "1 connection, p50",
+                "ms",
+                (
+                    ratio(MOTHLIGHT, BARE, most=2.2),
+                    ratio(METHOD, BARE),
+                    ratio(MOTHLIGHT, FASTAPI),
+                    ratio(MOTHLIGHT, INLINE),
+                ),
+            ),
+            questions.review,
+            1,
+            "p50",
+        ),
+    ),
+    questions.review,
+)
+
+TEXT = Case(
+    "text",
+    "a small MLP, p50 0.5 to 0.9 ms alone, 0.09 to 0.11 an item in batches of 32",
+    (_MOTHLIGHT, _FASTAPI, _INLINE, _LOOP),
+    (
+        Closed(
+            Row(
+                "128 connections",
+                "/s",
+                (
+                    ratio(MOTHLIGHT, LOOP, least=0.85),
+                    ratio(MOTHLIGHT, FASTAPI, least=7),
+                    ratio(MOTHLIGHT, INLINE),
+                ),
+            ),
+            questions.review,
+            128,
+            "rate",
+        ),
+        Closed(
+            Row(
+                "1 connection, p50",
+                "ms",
+                (
+                    ratio(MOTHLIGHT, FASTAPI, most=1.15),
+                    ratio(MOTHLIGHT, INLINE),
+                    ratio(MOTHLIGHT, LOOP),
+                ),
+            ),
+            questions.review,
+            1,
+            "p50",
+        ),
+    ),
+    questions.review,
+)
 
 
-def _photo() -> Request:
-    mark = "bench-1f0c2a"
-    head = (
-        f"--{mark}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"photo.jpg\"\r\n"
-        "Content-Type: image/jpeg\r\n\r\n"
-    )  # fmt: skip
-    body = head.encode() + models.photo() + f"\r\n--{mark}--\r\n".encode()
-    return Request("POST", "/classify", f"multipart/form-data; boundary={mark}", body)
+def _photos(connections: int, ours: str, loop: str, least: float, *others: str) -> Closed:
+    bars = (ratio(ours, loop, least=least), *(ratio(ours, other) for other in others))
+    workers = "2 workers" if ours == TWO else "1 worker"
+    row = Row(f"{connections} connections, {workers}", "/s", bars)
+    return Closed(row, questions.photo, connections, "rate", (ours, loop, *others))
 
 
-def _tokens() -> Request:
-    return Request("GET", "/tokens", items=models.ITEMS)
+IMAGE = Case(
+    "image",
+    "a JPEG of 100 kB through EfficientNet-Lite0",
+    (
+        _MOTHLIGHT,
+        Contender(TWO, "served", arguments=("2",)),
+        _FASTAPI,
+        _LOOP,
+        Contender(LOOPS, "loop", arguments=("2",)),
+    ),
+    (
+        _photos(8, MOTHLIGHT, LOOP, 1.0),
+        _photos(32, MOTHLIGHT, LOOP, 1.0),
+        _photos(8, TWO, LOOPS, 0.9, FASTAPI),
+        _photos(32, TWO, LOOPS, 0.9, FASTAPI),
+    ),
+    questions.photo,
+)
+
+STREAM = Case(
+    "stream",
+    f"streams of {models.ITEMS} items without delay",
+    (_MOTHLIGHT, _FASTAPI, _BARE),
+    (
+        Closed(
+            Row(
+                "64 streams, items",
+                "/s",
+                (ratio(MOTHLIGHT, BARE, least=0.38), ratio(MOTHLIGHT, FASTAPI)),
+            ),
+            questions.tokens,
+            64,
+            "rate",
+        ),
+        Waves(
+            Row(
+                "64 streams that begin together, latest ÷ median first item",
+                "×",
+                (alone(MOTHLIGHT, most=2),),
+            ),
+            questions.tokens,
+            64,
+            (MOTHLIGHT, BARE),
+        ),
+        Closed(
+            Row(
+                "1 stream, p50 of the first item",
+                "ms",
+                (
+                    alone(MOTHLIGHT, most=1),
+                    ratio(MOTHLIGHT, FASTAPI),
+                    ratio(MOTHLIGHT, BARE),
+                ),
+            ),
+            questions.tokens,
+            1,
+            "first",
+        ),
+    ),
+    questions.tokens,
+)
+
+SLOW_STREAMS = Case(
+    "slow",
+    f"streams of a synchronous generator that sleeps {models.PAUSE * 1000:g} ms before each item",
+    (_MOTHLIGHT,),
+    (
+        SlowStreams(
+            Row("64 streams, items", "/s", (ratio(MOTHLIGHT, "possible", least=0.9),)),
+            64,
+            MOTHLIGHT,
+        ),
+        Beside(
+            Row(
+                "trivial calls beside 16 streams, p99",
+                "ms",
+                (ratio("beside them", "without them", most=2),),
+            ),
+            questions.review,
+            16,
+            MOTHLIGHT,
+        ),
+        *(
+            Leave(Row(title, "ms", (alone("longest", most=50),)), who, MOTHLIGHT)
+            for title, who in (
+                ("64 clients of fast streams leave, free after", ((FAST, 64),)),
+                ("16 clients of slow streams leave, free after", ((SLOW, 16),)),
+                ("both leave together, free after", ((FAST, 64), (SLOW, 16))),
+            )
+        ),
+    ),
+)
+
+_LONGEST = (alone("longest"),)
+_CALL = f"{models.CALL * 1000:g} ms"
+
+CANCEL = Case(
+    "cancel",
+    "clients of unary calls that leave amid the first one's computing",
+    (Contender(MOTHLIGHT, "served"),),
+    (
+        LeaveCalls(
+            Row(f"32 calls of {_CALL}: a next caller's begins after", "ms", _LONGEST),
+            "/compute",
+            32,
+            MOTHLIGHT,
+        ),
+        LeaveCalls(
+            Row(
+                f"32 calls in batches of 8 of {_CALL}: a next caller's begins after", "ms", _LONGEST
+            ),
+            "/together",
+            32,
+            MOTHLIGHT,
+        ),
+        LeaveCalls(
+            Row("16 asynchronous calls: all are stopped after", "ms", _LONGEST),
+            "/wait",
+            16,
+            MOTHLIGHT,
+            until="stopped",
+        ),
+    ),
+)
 
 
-_MOTHLIGHT = Contender(MOTHLIGHT, "served")
-_FASTAPI = Contender(FASTAPI, "byhand")
-_FASTAPI_ASYNC = Contender("FastAPI, async def", "byhand", "/score_async")
+def _overload(deadline: float) -> Overload:
+    what = f"deadlines of {deadline:g} s: " if deadline else "no deadlines: "
+    return Overload(
+        Row(f"{what}answered in time", "/s", (ratio("overloaded", "capacity", least=0.95),)),
+        Row(f"{what}p99 of the accepted", "ms", (ratio("overloaded", "at capacity", most=2),)),
+        Row(f"{what}p99 of the refusals", "ms", (alone("refused", most=10), alone("client late"))),
+        Row(f"{what}back to normal after", "s", (alone("recovery", most=1),)),
+        Row(f"{what}neither answered nor refused", "%", (alone("share", most=1),)),
+        Row(f"{what}memory grew by", "MB", (alone("growth"),)),
+        partial(questions.review, timeout=deadline),
+        MOTHLIGHT,
+    )
+
+
+OVERLOAD = Case(
+    "overload",
+    f"{TIMES} × the capacity of a model that takes {models.BATCH_TIME * 1000:g} ms for up to "
+    f"{models.BATCH} calls, as on a device; open loop",
+    (_MOTHLIGHT,),
+    (_overload(0), _overload(questions.DEADLINE)),
+    questions.review,
+)
+
+FOOTPRINT = Case(
+    "footprint",
+    "memory of all processes together, and seconds from the start of the first until it is ready,"
+    " with the MLP of text",
+    (_MOTHLIGHT, Contender(EAGER, "eager"), _FASTAPI),
+    (
+        Footprint(
+            Row(
+                "memory",
+                "MB",
+                (gap(MOTHLIGHT, PLAIN, most=60), gap(EAGER, PLAIN), gap(FASTAPI, PLAIN)),
+            ),
+            Row(
+                "cold start",
+                "s",
+                (gap(MOTHLIGHT, PLAIN, most=0.5), gap(EAGER, PLAIN), gap(FASTAPI, PLAIN)),
+            ),
+            "text",
+            questions.review,
+        ),
+    ),
+    is_up=False,
+)
+
+
+def _handover(size: int, name: str) -> Handover:
+    others = tuple(ratio(way, WAYS[0]) for way in WAYS[1:])
+    return Handover(
+        Row(f"{name}, throughput", "GB/s", others),
+        Row(f"{name}, CPU of both processes for a GB", "s", others),
+        size,
+    )
+
+
+HANDOVER = Case(
+    "handover",
+    "prototypes of how a payload may get from the front process to a worker",
+    (),
+    (
+        _handover(100_000, "100 kB"),
+        _handover(1_000_000, "1 MB"),
+        _handover(8_000_000, "8 MB"),
+    ),
+)
 
 CASES = {
     case.name: case
     for case in (
-        Case(
-            "noop",
-            "a trivial JSON call, no model",
-            _review,
-            (Work("128 connections", 128, "rate"), Work("1 connection, p50", 1, "p50")),
-            (
-                _MOTHLIGHT,
-                Contender("Mothlight, @method", "served", "/score_one"),
-                _FASTAPI,
-                _FASTAPI_ASYNC,
-                Contender(BARE, "bare"),
-            ),
-            BARE,
-        ),
-        Case(
-            "text",
-            "a small MLP, p50 0.5 to 0.9 ms alone, 0.09 to 0.11 an item in batches of 32",
-            _review,
-            (Work("128 connections", 128, "rate"), Work("1 connection, p50", 1, "p50")),
-            (_MOTHLIGHT, _FASTAPI, _FASTAPI_ASYNC, Contender(LOOP, "loop")),
-            LOOP,
-        ),
-        Case(
-            "image",
-            "a JPEG of 100 kB through EfficientNet-Lite0",
-            _photo,
-            (Work("8 connections", 8, "rate"),),
-            (_MOTHLIGHT, _FASTAPI, Contender(LOOP, "loop")),
-            LOOP,
-        ),
-        Case(
-            "stream",
-            "streams of 200 items without delay",
-            _tokens,
-            (Work("64 streams, items", 64, "rate"), Work("1 stream, first item", 1, "first")),
-            (_MOTHLIGHT, _FASTAPI, Contender(BARE, "bare")),
-            BARE,
-        ),
+        NOOP,
+        TEXT,
+        IMAGE,
+        STREAM,
+        SLOW_STREAMS,
+        CANCEL,
+        OVERLOAD,
+        FOOTPRINT,
+        HANDOVER,
     )
 }

@@ -1,8 +1,9 @@
 """A closed-loop HTTP client on bare sockets, for streams, and for calls where wrk is missing.
 
-Each connection sends its request, reads the whole response, and sends it again. Nothing is parsed
-but what tells where a response ends; requests are encoded once. It runs in a process of its own:
-``python -m bench.client`` takes the arguments of ``Run`` as JSON on stdin.
+Each connection sends its request, reads the whole response, and sends it again: at once, or, in
+waves, when all others have theirs too. Nothing is parsed but what tells where a response ends;
+requests are encoded once. It runs in a process of its own: ``python -m bench.client`` takes the
+arguments of ``Run`` as JSON on stdin.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import statistics
 import sys
 import time
 from typing import Any
+
+from .figures import percentile
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
@@ -29,7 +32,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
-        self.send()
+        self.run.opened(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.run.lost(self)
@@ -42,7 +45,10 @@ class Connection(asyncio.Protocol):
         """A response is whole."""
         if not head.startswith(b"HTTP/1.1 200 "):
             self.run.errors += 1
-        self.run.ended(time.perf_counter() - self.sent)
+        self.run.ended(self)
+
+    def go_on(self) -> None:
+        """Sends again, unless the time is over."""
         if self.run.is_over():
             self.transport.close()
         else:
@@ -94,14 +100,25 @@ class Stream(Connection):
 class Run:
     """All connections of a measurement. ``expected``: items of a stream; 0 for calls."""
 
-    def __init__(self, port: int, request: str, connections: int, seconds: float, expected: int):
+    def __init__(
+        self,
+        port: int,
+        request: str,
+        connections: int,
+        seconds: float,
+        expected: int,
+        waves: bool = False,
+    ) -> None:
         self.port, self.request = port, base64.b64decode(request)
         self.connections, self.seconds, self.expected = connections, seconds, expected
         self.kind = Stream if expected else Call
+        self.waves = waves
         self.items = self.errors = 0
         self.latencies: list[float] = []
         self.firsts: list[float] = []
+        self.latest: list[float] = []  # of each wave: its last first item ÷ the median one
         self.open: set[Connection] = set()
+        self.idle: list[Connection] = []  # those that wait for the next wave
         self.done: asyncio.Future[None]
 
     async def measure(self) -> dict[str, float]:
@@ -120,15 +137,39 @@ class Run:
         found = {
             "rate": self.items / seconds,
             "p50": statistics.median(self.latencies) * 1000,
+            "p99": percentile(self.latencies, 0.99) * 1000,
             "errors": self.errors,
         }
         if self.firsts:
             found["first"] = statistics.median(self.firsts) * 1000
+        if self.latest:
+            found["latest"] = statistics.median(self.latest)
         return found
 
-    def ended(self, seconds: float) -> None:
+    def opened(self, connection: Connection) -> None:
+        if self.waves:
+            self._wait(connection)
+        else:
+            connection.send()
+
+    def ended(self, connection: Connection) -> None:
+        """A response is whole."""
         self.last = time.perf_counter()
-        self.latencies.append(seconds)
+        self.latencies.append(self.last - connection.sent)
+        if self.waves:
+            self._wait(connection)
+        else:
+            connection.go_on()
+
+    def _wait(self, connection: Connection) -> None:
+        self.idle.append(connection)
+        if len(self.idle) < self.connections:
+            return
+        if firsts := self.firsts[-self.connections :]:
+            self.latest.append(max(firsts) / statistics.median(firsts))
+        waiting, self.idle = self.idle, []
+        for each in waiting:
+            each.go_on()
 
     def is_over(self) -> bool:
         return time.perf_counter() >= self.end

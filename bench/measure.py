@@ -4,106 +4,116 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from statistics import median
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from .cases import FASTAPI, Case, Work
-from .servers import Loop, Server, looping, serving
-
-WARM_UP = 1.0  # seconds of load before the first round
-
-
-@dataclass
-class Row:
-    """The figures of one work: contender → one figure for each round."""
-
-    case: Case
-    work: Work
-    figures: dict[str, list[float]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    foreign: list[float] = field(default_factory=list)
-    """Cores busy with other things before each round: threads that fight over two idle cores may
-    be faster when one of them is taken, so that a ratio means little without it."""
-
-    def ratio(self, name: str, to: str) -> tuple[float, float, float] | None:
-        """(median, lowest, highest) over the rounds; None when one of the two was not there."""
-        ours, theirs = self.figures.get(name), self.figures.get(to)
-        if not ours or not theirs or name == to:
-            return None
-        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-        return median(ratios), min(ratios), max(ratios)
-
-    @property
-    def names(self) -> list[str]:
-        """The contenders whose ratios count: all but the two that they are compared to."""
-        return [name for name in self.figures if name not in (FASTAPI, self.case.limit)]
+from .cases import Case
+from .figures import Result
+from .processes import busy_cores
+from .servers import START, Loop, Server, looping, serving
+from .works import Closed, Contender, Stage
 
 
-def measure(case: Case, rounds: int, seconds: float, say: Callable[[str], None]) -> list[Row]:
-    """One row for each work. A round drives every contender once; every other one backwards, so
-    that what drifts favours nobody. Raises RuntimeError when an answer is wrong."""
-    rows = [Row(case, work) for work in case.works]
-    contenders = list(case.contenders)
+def measure(
+    case: Case,
+    rounds: int,
+    seconds: float,
+    overload: float,
+    say: Callable[[str], None],
+    warm_up: float = 1.0,
+) -> list[Result]:
+    """The figures of each row of each work. ``warm_up``: seconds of load on each contender before
+    the first round. Raises RuntimeError when an answer is wrong."""
+    stage = Stage(list(case.contenders), seconds=seconds, overload=overload)
+    results = {
+        (work, row.title): Result(case.name, row) for work in case.works for row in work.rows
+    }
     with contextlib.ExitStack() as stack:
-        modules: dict[str, Server | Loop] = {}
-        for contender in contenders:
-            module = contender.module
-            if module == "loop":
-                modules[module] = stack.enter_context(looping(case.name))
-            elif module not in modules:
-                modules[module] = stack.enter_context(serving(module, case.name))
-        _compare(case, modules)
-        for contender in contenders:
-            request = case.request_of(contender)
-            modules[contender.module].drive(request, case.works[0].connections, WARM_UP)
-        for row in rows:
-            row.figures = {contender.name: [] for contender in contenders}
-            for loop in (m for m in modules.values() if isinstance(m, Loop)):
-                if row.work.connections > 1:
-                    row.notes.append(f"batches of {loop.best}")
+        if case.is_up:
+            _raise_up(case, stage, stack)
+        _compare(case, stage)
+        _warm_up(case, stage, warm_up, results)
         for number in range(rounds):
-            for row in rows:
-                row.foreign.append(_busy(0.5))
-                for contender in contenders if number % 2 == 0 else reversed(contenders):
-                    request = case.request_of(contender)
-                    server = modules[contender.module]
-                    found = server.drive(request, row.work.connections, seconds)
-                    row.figures[contender.name].append(found[row.work.figure])
-                shown = ", ".join(f"{n} {f[-1]:,.4g}" for n, f in row.figures.items())
-                say(
-                    f"{case.name}, {row.work.title}, round {number + 1}: {shown}{row.work.unit}"
-                    f" (others: {row.foreign[-1]:.1f} cores)"
-                )
-    return rows
+            stage.is_backwards = number % 2 == 1
+            for work in case.works:
+                busy = _busy(0.5)
+                found = work.run(stage)
+                for row in work.rows:
+                    result = results[work, row.title]
+                    result.add(found[row.title])
+                    result.foreign.append(busy)
+                    shown = ", ".join(f"{n} {f[-1]:,.4g}" for n, f in result.figures.items())
+                    say(
+                        f"{case.name}, {row.title}, round {number + 1}: {shown} {row.unit}"
+                        f" (others: {busy:.1f} cores)"
+                    )
+    return list(results.values())
+
+
+def _raise_up(case: Case, stage: Stage, stack: contextlib.ExitStack) -> None:
+    """Starts each server once, whatever names it goes by; strangers that do not start are left
+    out."""
+    started: dict[Any, Server | Loop] = {}
+    for contender in case.contenders:
+        key = (contender.module, contender.arguments, contender.python)
+        with _tolerant(contender):
+            if key not in started:
+                started[key] = _start(case, contender, stack)
+            stage.subjects[contender.name] = started[key]
+    stage.contenders = [c for c in stage.contenders if c.name in stage.subjects]
+
+
+def _start(case: Case, contender: Contender, stack: contextlib.ExitStack) -> Server | Loop:
+    module, arguments = contender.module, contender.arguments
+    if module == "loop":
+        return stack.enter_context(looping(case.name, int(arguments[0]) if arguments else 1))
+    return stack.enter_context(serving(module, case.name, arguments, contender.python))
+
+
+@contextlib.contextmanager
+def _tolerant(contender: Contender) -> Iterator[None]:
+    """Lets a stranger fail."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not contender.python:
+            raise
+        print(f"{contender.name}: {error}", file=sys.stderr, flush=True)
+
+
+def _warm_up(case: Case, stage: Stage, seconds: float, results: dict[Any, Result]) -> None:
+    for work in case.works:
+        if not isinstance(work, Closed):
+            continue
+        for contender in stage.of(work.of):
+            subject = stage.subjects[contender.name]
+            with _tolerant(contender):
+                request = (contender.request or work.request)()
+                subject.drive(request, work.connections, seconds)
+            if isinstance(subject, Loop) and work.connections > 1:
+                results[work, work.row.title].note = f"loop: batches of {subject.best}"
 
 
 def _busy(seconds: float) -> float:
     """How many cores are busy while no contender is driven; NaN where Linux is not there to say."""
-    stat = Path("/proc/stat")
-    if not stat.exists():
-        return math.nan
-
-    def busy() -> float:
-        ticks = [int(field) for field in stat.read_text().split("\n", 1)[0].split()[1:9]]
-        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # idle, iowait
-
-    before, start = busy(), time.perf_counter()
+    before, start = busy_cores(), time.perf_counter()
     time.sleep(seconds)
-    return (busy() - before) / (time.perf_counter() - start)
+    return (busy_cores() - before) / (time.perf_counter() - start)
 
 
-def _compare(case: Case, modules: dict[str, Server | Loop]) -> None:
+def _compare(case: Case, stage: Stage) -> None:
     """Sees that all servers give the same answer."""
+    if case.request is None:
+        return
     answers: dict[str, list[dict[str, Any]]] = {}
-    for contender in case.contenders:
-        server = modules[contender.module]
+    for contender in stage.contenders:
+        server = stage.subjects[contender.name]
         if isinstance(server, Server):
-            answers[contender.name] = server.ask(case.request_of(contender))
+            request = (contender.request or case.request)()
+            with _tolerant(contender):
+                answers[contender.name] = server.ask(request, START if contender.python else 0)
     first = next(iter(answers.values()))
     for name, answer in answers.items():
         if not _alike(first, answer):

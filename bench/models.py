@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 TEXT = "What a lovely film, I would see it again tomorrow."
 ITEMS = 200  # of one stream
+PAUSE = 0.005  # seconds between two items of a slow stream
+CALL = 0.05  # seconds that one call of ``compute``, or one batch of ``together``, takes
+BATCH, BATCH_TIME = 8, 0.02  # of the model that is overloaded: 400 calls a second
 PHOTO_BYTES = 100_000
 EDGE = 1280  # of the photo, in pixels
 WIDTH, LAYERS = 512, 9  # of the text model
@@ -30,6 +34,13 @@ def noop(texts: list[str]) -> list[float]:
 def tokens(count: int) -> Iterator[tuple[int, str]]:
     """The items of a stream, as fast as they are asked for."""
     for index in range(count):
+        yield index, "token"
+
+
+def slow_tokens(count: int) -> Iterator[tuple[int, str]]:
+    """The items of a stream whose model thinks before each of them."""
+    for index in range(count):
+        time.sleep(PAUSE)
         yield index, "token"
 
 

@@ -1,73 +1,66 @@
-"""Figures as a table: ratios first; they hold, absolute figures do not."""
+"""Figures as tables: ratios first; they hold, absolute figures do not."""
 
 from __future__ import annotations
 
+import math
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from .cases import FASTAPI, MOTHLIGHT
-from .measure import Row
+from .figures import Comparison, Result
 
-_PACKAGES = ("mothlight", "fastapi", "starlette", "uvicorn", "uvloop", "pydantic", "torch")
-
-_HEAD = """# Mothlight beside plain FastAPI and beside the limits
-
-Made by `python -m bench` (`make bench`); do not edit.
-
-{facts}
-
-Each ratio is the median over the rounds, and in brackets the lowest and the highest, of figures
-taken one after the other in the same round. Rates: more is better. p50 and first item: **less is
-better**. The absolute figures are weak: load generator, server and worker share the {cores} cores.
-"Others' cores" are busy with something else before each round; above 0.1 the machine was shared and
-the row is weak.
-
-"""
-
-_FOOT = """
-Mothlight: one worker process, `mothlight.serve`, as its users write it (`bench/served.py`).
-FastAPI: one uvicorn process, the model inline in a `def` endpoint, and beside it in an `async def`
-one, which is faster and lets nobody else in meanwhile; streams from an `async def` generator, which
-serves one client after the other (`bench/byhand.py`). Bare uvicorn: a raw ASGI function that parses
-and writes the same JSON with `json`, or sends the same 200 chunks (`bench/bare.py`). Plain loop:
-`predict` in one process, no server, at its best batch size up to 32; for one connection one item
-alone, its mean; photos are decoded in the loop (`bench/loop.py`). Everywhere one torch thread.
-Calls are driven by `wrk`, streams by `bench/client.py`; each in a closed loop over kept-alive
-connections.
-"""
+PACKAGES = ("mothlight", "fastapi", "starlette", "uvicorn", "uvloop", "pydantic", "torch")
 
 
-def table(rows: Sequence[Row]) -> str:
-    """A Markdown table."""
-    lines = [
-        "| work | contender | ÷ FastAPI | ÷ limit | limit | others' cores | absolute (weak) |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        for name in row.names:
-            limit = row.case.limit
+def table(results: Sequence[Result]) -> str:
+    """Every comparison with its bar, as a Markdown table."""
+    lines = ["| work | compared | measured | bar | | others' cores |", "|---|---|---|---|---|---|"]
+    for result in results:
+        for comparison in result.row.comparisons:
+            found = comparison.of(result.figures)
+            bar, met = _bar(comparison, found)
             lines.append(
-                f"| {row.case.name}: {row.work.title}{_less(row)} | {name} "
-                f"| {_ratio(row.ratio(name, FASTAPI))} | {_ratio(row.ratio(name, limit))} "
-                f"| {', '.join([limit, *row.notes])} "
-                f"| {median(row.foreign):.1f} ({min(row.foreign):.1f}–{max(row.foreign):.1f}) "
-                f"| {_absolute(row, name)} |"
+                f"| {_title(result)} | {comparison.title} | {_measured(result, comparison, found)}"
+                f" | {bar} | {met} | {_foreign(result)} |"
             )
     return "\n".join(lines)
 
 
-def document(rows: Sequence[Row], facts: dict[str, str]) -> str:
-    """``RESULTS.md``."""
-    listed = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    head = _HEAD.format(facts=listed, cores=os.cpu_count())
-    works = {row.case.name: row.case.about for row in rows}
-    about = "\n".join(f"- {name}: {text}" for name, text in works.items())
-    return f"{head}{about}\n\n{table(rows)}\n{_FOOT}"
+def absolute(results: Sequence[Result]) -> str:
+    """The figures themselves, medians over the rounds, as a Markdown table."""
+    lines = ["| work | |", "|---|---|"]
+    for result in results:
+        unit = result.row.unit
+        parts = [f"{n} {_figure(median(f))}{_unit(unit)}" for n, f in result.figures.items()]
+        note = f" ({result.note})" if result.note else ""
+        lines.append(f"| {_title(result)} | {'; '.join(parts)}{note} |")
+    return "\n".join(lines)
+
+
+def tally(results: Sequence[Result]) -> str:
+    """How many bars are met."""
+    bars = [
+        (comparison, comparison.of(result.figures))
+        for result in results
+        for comparison in result.row.comparisons
+        if comparison.has_bar
+    ]
+    met = sum(found is not None and bar.is_met(found[0]) for bar, found in bars)
+    return f"{met} of {len(bars)} bars are met."
+
+
+def document(head: str, results: Sequence[Result], about: Mapping[str, str]) -> str:
+    """A whole page: ``head``, what the works are, the tables."""
+    listed = "\n".join(f"- {name}: {text}" for name, text in about.items())
+    return (
+        f"{head}\n{listed}\n\n{tally(results)}\n\n{table(results)}\n\n"
+        f"The figures themselves (weak):\n\n{absolute(results)}\n"
+    )
 
 
 def facts(rounds: int, seconds: float, generators: set[str]) -> dict[str, str]:
@@ -77,33 +70,76 @@ def facts(rounds: int, seconds: float, generators: set[str]) -> dict[str, str]:
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()}; "
         f"load average before: {load:.1f}",
-        "versions": ", ".join(
-            [f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in _PACKAGES)]
-        ),
+        "versions": f"Python {platform.python_version()}, {versions(PACKAGES)}",
         "rounds": f"{rounds} of {seconds:g} s for each contender and work, interleaved",
         "load": ", ".join(sorted(generators)),
     }
 
 
-def _less(row: Row) -> str:
-    return "" if row.work.figure == "rate" else " ↓"
+def versions(packages: Sequence[str]) -> str:
+    """Those that are installed here."""
+    found = []
+    for package in packages:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
 
 
-def _ratio(found: tuple[float, float, float] | None) -> str:
-    if found is None:
+def plain(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """All figures of all rounds, for JSON."""
+    return [
+        {
+            "case": result.case,
+            "work": result.row.title,
+            "unit": result.row.unit,
+            "note": result.note,
+            "others": result.foreign,
+            "figures": result.figures,
+            "bars": [
+                {"compared": c.title, "least": c.least, "most": c.most}
+                for c in result.row.comparisons
+                if c.has_bar
+            ],
+        }
+        for result in results
+    ]
+
+
+def _title(result: Result) -> str:
+    return f"{result.case}: {result.row.title}{' ↓' if result.row.less_is_better else ''}"
+
+
+def _bar(comparison: Comparison, found: tuple[float, float, float] | None) -> tuple[str, str]:
+    if not comparison.has_bar:
+        return "", ""
+    sign, bound = ("≤", comparison.most) if comparison.least is None else ("≥", comparison.least)
+    met = found is not None and comparison.is_met(found[0])
+    return f"{sign} {bound:g}", "met" if met else "missed"
+
+
+def _measured(
+    result: Result, comparison: Comparison, found: tuple[float, float, float] | None
+) -> str:
+    if found is None or math.isnan(found[0]):
         return "–"
-    middle, low, high = found
-    return f"**{middle:.2f}** ({low:.2f}–{high:.2f})"
+    unit = "" if comparison.than and comparison.how == "÷" else _unit(result.row.unit)
+    middle, low, high = map(_figure, found)
+    return f"**{middle}**{unit} ({low}–{high})"
 
 
-def _absolute(row: Row, name: str) -> str:
-    shown = [name] if name != MOTHLIGHT else list(row.figures)
-    parts = [f"{n} {_figure(median(row.figures[n]))}{row.work.unit}" for n in shown]
-    return "; ".join(parts)
+def _foreign(result: Result) -> str:
+    busy = result.foreign
+    return f"{median(busy):.1f} ({min(busy):.1f}–{max(busy):.1f})"
+
+
+def _unit(unit: str) -> str:
+    return unit if unit.startswith("/") else f" {unit}"
 
 
 def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _processor() -> str:

@@ -1,13 +1,15 @@
-"""Mothlight, as its users write it: ``python -m bench.served text PORT``."""
+"""Mothlight, as its users write it: ``python -m bench.served text PORT [WORKERS]``."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import time
 from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from bench import models
+from bench import ledger, models
 from mothlight import App, Image, batched, method, serve, service
 
 
@@ -69,7 +71,78 @@ class Stream:
             yield Token(index=index, text=text)
 
 
-SERVICES = {"noop": Noop, "text": Text, "image": Vision, "stream": Stream}
+@service
+class Slow:
+    """Streams that think, endless ones, and a trivial call beside them."""
+
+    @batched(max_size=32, http="POST /score")
+    def score(self, reviews: list[Review]) -> list[Verdict]:
+        return [Verdict(score=s) for s in models.noop([r.text for r in reviews])]
+
+    @method(http="GET /slow")
+    def slow(self, count: int = models.ITEMS) -> Iterator[Token]:
+        try:
+            for index, text in models.slow_tokens(count):
+                yield Token(index=index, text=text)
+        finally:
+            ledger.note("closed")
+
+    @method(http="GET /fast")
+    def fast(self, count: int = models.ITEMS) -> Iterator[Token]:
+        try:
+            for index, text in models.tokens(count):
+                yield Token(index=index, text=text)
+        finally:
+            ledger.note("closed")
+
+
+@service
+class Cancel:
+    """Calls whose clients leave; ``note`` says who began and who was stopped."""
+
+    @method(http="POST /compute")
+    def compute(self, note: str) -> str:
+        ledger.note(note)
+        time.sleep(models.CALL)
+        return note
+
+    @batched(max_size=8, http="POST /together")
+    def together(self, notes: list[str]) -> list[str]:
+        for note in notes:
+            ledger.note(note)
+        time.sleep(models.CALL)
+        return notes
+
+    @method(http="POST /wait")
+    async def wait(self, note: str) -> str:
+        ledger.note(note)
+        try:
+            await asyncio.sleep(10)
+        finally:
+            ledger.note("stopped")
+        return note
+
+
+@service
+class Overload:
+    """A model on a device: the processor waits for it. Eight calls cost as much as one."""
+
+    @batched(max_size=models.BATCH, http="POST /score")
+    def score(self, reviews: list[Review]) -> list[Verdict]:
+        time.sleep(models.BATCH_TIME)
+        return [Verdict(score=s) for s in models.noop([r.text for r in reviews])]
+
+
+SERVICES = {
+    "noop": Noop,
+    "text": Text,
+    "image": Vision,
+    "stream": Stream,
+    "slow": Slow,
+    "cancel": Cancel,
+    "overload": Overload,
+}
 
 if __name__ == "__main__":
-    serve(App(SERVICES[sys.argv[1]], workers=1, port=int(sys.argv[2])))
+    case, port, *workers = sys.argv[1:]
+    serve(App(SERVICES[case], workers=int(workers[0]) if workers else 1, port=int(port)))

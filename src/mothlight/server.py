@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from .app import App
 from .backend.base import ENVIRONMENT, StartupError
 from .connection import Connection
 from .errors import DefinitionError
+from .memory import settle
 
 log = logging.getLogger("mothlight")
 
@@ -152,9 +152,7 @@ def serve(app: App) -> int:
         )
     logs.set_up(app.settings.log, app.settings.log_level)
     server = Server(app)
-    gc.collect()
-    gc.freeze()  # what is loaded stays: the collector need not walk it again and again
-    gc.set_threshold(20_000, 20, 20)
+    settle()
     given = reload.given_socket()
     server.run([given] if given else None)
     return 0 if server.started else 3

@@ -22,7 +22,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 from .call import Step
 from .errors import DefinitionError, Error
 from .method import Batching, Cardinality, ClientStream, Duplex, Method, ServerStream, Unary, snake
-from .schema import Reader, Types
+from .schema import Reader, Types, describe
 
 __all__ = [
     "Batching",
@@ -112,10 +112,13 @@ class Service:
     def fingerprint(self) -> str:
         """Changes when what is on the wire does: a worker's must be the server's."""
         methods = [
-            (m.name, m.verb, m.path, m.cardinality, m.parameter, m.input.node, m.output.node)
+            (m.name, m.verb, m.path, m.cardinality, m.parameter,
+             describe(m.input.node), describe(m.output.node))
             for m in self.methods.values()
-        ]
-        return sha256(repr((methods, self.types)).encode()).hexdigest()
+        ]  # fmt: skip
+        # By its description, which every process writes alike: a set's own form has no order.
+        types = {name: describe(named) for name, named in self.types.items()}
+        return sha256(repr((methods, types)).encode()).hexdigest()
 
     @staticmethod
     def of(marked: object) -> Service:

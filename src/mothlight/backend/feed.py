@@ -62,9 +62,11 @@ class Feed:
         return items
 
     def cancel(self, reason: str = "cancelled") -> None:
-        """Tells the worker that nobody reads any more."""
-        if not self._ended:
+        """Tells the worker that nobody reads any more, unless it has ended; ``reason`` is counted:
+        ``cancelled``, or ``deadline``, which the worker may have noticed before us."""
+        if reason == "deadline" or not self._ended:
             metrics.call_dropped(self.method.qualname, reason, running=True)
+        if not self._ended:
             self._cancel()
 
 

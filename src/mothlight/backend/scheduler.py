@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import metrics, timeline
-from ..errors import Overloaded, Unavailable
+from ..errors import DeadlineExceeded, Overloaded, Unavailable
 from ..method import Method
 from .base import Request
 from .cost import Cost
@@ -33,7 +33,7 @@ _FRESH = 5.0
 _TICK = 1e-4
 """Seconds that are no wait: a timer may fire that much early."""
 
-_CROWD, _CROWD_WAIT = 128, 0.25
+_CROWD, _CROWD_WAIT = 64, 0.15
 """Behind so many calls for each runner a call may wait so many seconds only: a longer queue would
 make every answer later, and not one more a second."""
 
@@ -144,6 +144,8 @@ class Scheduler:
     def _admit(self, request: Request, line: Line, size: int, now: float) -> None:
         ahead = line.queue.ahead(request.urgency, request.principal)
         wait = self.predict_wait(line, ahead, now)
+        if request.deadline is not None and request.deadline <= now:
+            raise DeadlineExceeded
         if (
             request.deadline is not None
             and now + wait + line.cost.of(1) > request.deadline

@@ -23,6 +23,7 @@ from typing import Any
 
 from .. import logs
 from ..errors import Cancelled, DeadlineExceeded, DefinitionError
+from ..memory import settle
 from ..service import Service
 from . import placement, vitals, wire
 from .base import ENVIRONMENT
@@ -195,6 +196,7 @@ def main(descriptor: int) -> None:
     except BaseException:
         channel.send(wire.Failed(traceback.format_exc()))
         sys.exit(1)
+    settle()
     channel.send(wire.Ready(time.perf_counter() - start, examples, service.fingerprint))
     try:
         with placement.inside(placed):

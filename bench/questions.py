@@ -1,0 +1,33 @@
+"""The requests of the works."""
+
+from __future__ import annotations
+
+import json
+
+from . import models
+from .load import Request
+
+DEADLINE = 0.25
+"""Seconds after which a caller of the overloaded model waits no more, where it says so."""
+
+
+def review(path: str = "/score", timeout: float = 0.0) -> Request:
+    """A short text to score."""
+    body = json.dumps({"text": models.TEXT}).encode()
+    return Request("POST", path, "application/json", body, timeout=timeout)
+
+
+def photo(path: str = "/classify", part: str = "file") -> Request:
+    """A JPEG of 100 kB to classify, in a form."""
+    mark = "bench-1f0c2a"
+    head = (
+        f"--{mark}\r\nContent-Disposition: form-data; name=\"{part}\"; filename=\"photo.jpg\"\r\n"
+        "Content-Type: image/jpeg\r\n\r\n"
+    )  # fmt: skip
+    body = head.encode() + models.photo() + f"\r\n--{mark}--\r\n".encode()
+    return Request("POST", path, f"multipart/form-data; boundary={mark}", body)
+
+
+def tokens() -> Request:
+    """A stream of 200 items."""
+    return Request("GET", "/tokens", items=models.ITEMS)

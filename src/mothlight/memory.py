@@ -1,0 +1,19 @@
+"""What a process does with its memory once everything is loaded."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+
+
+def settle() -> None:
+    """Ends a start: what is loaded stays, so that the garbage collector need not look through it
+    again and again (of torch alone these are hundreds of thousands of objects), and what loading
+    has left over goes back to the system (malloc_trim(3), where there is one)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim:
+        trim(0)

@@ -1,0 +1,137 @@
+"""The bench's own arithmetic: a wrong figure would be worse than none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from pathlib import Path
+
+import pytest
+from bench import ledger, report
+from bench.arrivals import NO_ANSWER, Run
+from bench.cases import CASES
+from bench.figures import Result, Row, alone, gap, percentile, ratio
+from bench.load import Request
+from bench.overload import Phase
+
+FIGURES = {"a": [2.0, 6.0, 4.0], "b": [1.0, 2.0, 4.0]}
+
+
+def test_a_ratio_is_taken_round_by_round() -> None:
+    assert ratio("a", "b").of(FIGURES) == (2, 1, 3)
+    assert gap("a", "b").of(FIGURES) == (1, 0, 4)
+    assert alone("a").of(FIGURES) == (4, 2, 6)
+
+
+def test_a_series_that_is_missing_or_has_no_figure_compares_to_nothing() -> None:
+    assert ratio("a", "c").of(FIGURES) is None
+    assert ratio("a", "b").of({"a": [1.0], "b": [math.nan]}) is None
+    assert ratio("a", "b").of({"a": [1.0], "b": [0.0]}) is None
+
+
+@pytest.mark.parametrize(
+    ("bar", "value", "met"),
+    [
+        (ratio("a", "b", least=0.9), 0.9, True),
+        (ratio("a", "b", least=0.9), 0.89, False),
+        (alone("a", most=50), 50, True),
+        (alone("a", most=50), 51, False),
+        (alone("a", most=50), math.nan, False),
+        (alone("a"), 1, False),
+    ],
+)
+def test_a_bar_is_met_or_missed(bar: report.Comparison, value: float, met: bool) -> None:
+    assert bar.is_met(value) is met
+
+
+def test_the_report_says_which_bars_are_met() -> None:
+    row = Row("128 connections", "/s", (ratio("a", "b", least=1.5), ratio("b", "a", least=0.9)))
+    results = [Result("noop", row, FIGURES, foreign=[0.0])]
+    lines = report.table(results).splitlines()
+    assert "| a ÷ b | **2** (1–3) | ≥ 1.5 | met |" in lines[2]
+    assert "| b ÷ a | **0.5** (0.333–1) | ≥ 0.9 | missed |" in lines[3]
+    assert report.tally(results) == "1 of 2 bars are met."
+
+
+def test_a_percentile_is_a_value_that_was_seen() -> None:
+    assert percentile([3, 1, 2], 0.5) == 2
+    assert percentile(list(range(1, 101)), 0.99) == 99
+    assert percentile([7], 0.99) == 7
+    assert math.isnan(percentile([], 0.99))
+
+
+def test_every_row_of_the_bench_has_a_title_of_its_own() -> None:
+    for case in CASES.values():
+        titles = [row.title for work in case.works for row in work.rows]
+        assert len(titles) == len(set(titles))
+
+
+def test_goodput_counts_what_was_answered_while_the_phase_lasted() -> None:
+    arrivals = [(10.0, 200, 0.1), (10.5, 503, 0.001), (11.0, 200, 0.1), (11.9, 200, 0.2)]
+    assert Phase(10, 2, arrivals, []).goodput == 1
+
+
+def test_it_is_normal_again_after_the_last_refusal_and_the_last_slow_window() -> None:
+    refused = [(0.01, 200, 0.01), (0.25, 503, 0.001), (0.45, 200, 0.01)]
+    assert Phase(0, 1, refused, []).abnormal_until(50) == pytest.approx(0.3)
+    slow = [(0.41, 200, 0.2), (0.42, 200, 0.2), (0.43, 200, 0.01), (0.6, 200, 0.01)]
+    assert Phase(0, 1, slow, []).abnormal_until(50) == pytest.approx(0.5)
+    assert Phase(0, 1, [(0.1, 200, 0.01)], []).abnormal_until(50) == 0
+
+
+def test_the_ledger_tells_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ledger.VARIABLE, str(tmp_path / "notes"))
+    ledger._file.cache_clear()
+    book = ledger.Ledger(tmp_path / "notes")
+    book.skip()
+    ledger.note("closed")
+    book.skip()
+    ledger.note("begun")
+    ledger.note("closed")
+    begun, closed = book.events("begun"), book.wait("closed", 1)
+    assert len(closed) == 1
+    assert begun <= closed
+    with pytest.raises(TimeoutError):
+        book.wait("closed", 2, seconds=0.01)
+    ledger._file.cache_clear()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def _arrivals(answer: bytes, seconds_held: float) -> dict[str, list[float]]:
+    """What becomes of arrivals at a server that first stands still; b"": it breaks off."""
+    held = asyncio.Event()
+    ended: list[asyncio.Task[None]] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended.append(asyncio.current_task())  # type: ignore[arg-type]
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while answer:
+                await reader.readuntil(b"\r\n\r\n")
+                await held.wait()
+                writer.write(answer)
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        asyncio.get_running_loop().call_later(seconds_held, held.set)
+        request = Request("GET", "/").as_text(port)
+        found = await Run(port, request, [(200, 0.3)], warm=2).measure()
+        await asyncio.gather(*ended)
+    return found
+
+
+def test_arrivals_do_not_wait_for_answers() -> None:
+    found = asyncio.run(_arrivals(OK, 0.25))
+    assert 30 < len(found["status"]) < 100  # a Poisson process of 60
+    assert set(found["status"]) == {200}
+    # Who arrived first waited longest for the server that stood still: nothing is hidden.
+    assert found["latency"][0] > 0.2
+    assert found["latency"][0] == max(found["latency"])
+
+
+def test_an_arrival_whose_connection_breaks_has_no_answer() -> None:
+    assert set(asyncio.run(_arrivals(b"", 0))["status"]) == {NO_ANSWER}
