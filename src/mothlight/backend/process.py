@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,8 +18,10 @@ from ..errors import Error, Unavailable
 from ..schema import Payload
 from ..service import Method, Service
 from . import obituary, wire
-from .base import ENVIRONMENT, StartupError
+from .arena import Arena
+from .base import StartupError
 from .feed import Feed
+from .launch import launch
 from .scheduler import Scheduler
 from .ticket import Ticket
 
@@ -90,6 +91,8 @@ class Process(asyncio.Protocol):
         self.closed: asyncio.Future[None]
         self._transport: asyncio.Transport | None = None
         self._popen: subprocess.Popen[bytes] | None = None
+        self._requests: Arena | None = None
+        self._answers: Arena | None = None
         self._splitter = wire.Splitter()
         self._ids = 0
         self._batches: dict[int, Held] = {}
@@ -102,17 +105,9 @@ class Process(asyncio.Protocol):
         """Starts the process and waits until its model is loaded. Raises StartupError."""
         loop = asyncio.get_running_loop()
         self.started, self.closed = loop.create_future(), loop.create_future()
-        ours, theirs = socket.socketpair()
+        launched = launch(self.service, self.placement)
+        self._popen, ours, self._requests, self._answers = launched
         try:
-            with theirs:
-                self._popen = subprocess.Popen(
-                    [sys.executable, "-m", "mothlight.backend.worker", str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    process_group=0,  # with it goes what its model starts
-                    env=_environment(self.placement),
-                )
-            ours.setblocking(False)
             async with asyncio.timeout(timeout):
                 self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
                 main = getattr(sys.modules["__main__"], "__file__", None)
@@ -137,7 +132,11 @@ class Process(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for body in self._splitter.feed(data):
-            match wire.decode_to_front(body):
+            frame = wire.decode_to_front(body)
+            if isinstance(frame, wire.Shared):
+                shared, frame = frame, wire.restored(frame, self._answers)
+                self._send(wire.Free([region.offset for region in shared.regions]))
+            match frame:
                 case wire.Results(id, results, seconds):
                     self._answer(id, results, seconds)
                 case wire.Items(id, payloads):
@@ -147,6 +146,8 @@ class Process(asyncio.Protocol):
                     self._end(id, problem)
                 case wire.Pulse(memory):
                     self.heard, self.memory = time.monotonic(), memory
+                case wire.Free(offsets) if self._requests:
+                    self._requests.free(offsets)
                 case wire.Ready(_, examples, fingerprint):
                     self._begin(examples, fingerprint)
                 case wire.Failed(traceback):
@@ -190,6 +191,8 @@ class Process(asyncio.Protocol):
                 ticket.fail(Unavailable(reason=reason))
         for stream in self._running.values():
             stream.feed.fail(Unavailable(reason=reason))
+        for arena in filter(None, (self._requests, self._answers)):
+            arena.close()
         self._batches.clear()
         self._running.clear()
         self._streams.clear()
@@ -214,7 +217,7 @@ class Process(asyncio.Protocol):
 
     def _send(self, frame: wire.ToWorker) -> None:
         if self._transport and not self._transport.is_closing():
-            self._transport.write(wire.pack(frame))
+            self._transport.write(wire.pack(frame, self._requests))
 
     # Batches
 
@@ -387,10 +390,3 @@ class Process(asyncio.Protocol):
             # for an instant only.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
-
-
-def _environment(placement: wire.Placement) -> dict[str, str]:
-    environment = {**os.environ, ENVIRONMENT: str(os.getpid())}
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment.setdefault(name, str(placement.threads))
-    return environment

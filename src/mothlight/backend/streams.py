@@ -18,7 +18,7 @@ from . import wire
 from .execution import Instance, log
 from .stepping import Member, Stepper
 from .threads import Tasks
-from .turns import QUICK, Turns
+from .turns import QUICK, Turn, Turns
 
 
 class Stream:
@@ -27,44 +27,48 @@ class Stream:
     def __init__(self, call: Call, *, is_quick: bool = True) -> None:
         self.call = call
         self.is_quick = is_quick  # whether its last items came quickly enough to be worth a turn
+        self.is_cancelled = False
+        self.turn = Turn()
         self._pace = 1
         self._changed = threading.Condition()
-        self._credit = wire.WINDOW
-        self._is_cancelled = False
+        self._granted = wire.WINDOW  # only who reads frames adds to it
+        self._spent = 0  # only who makes the items adds to it
         self._wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     def grant(self, count: int) -> None:
         with self._changed:
-            self._credit += count
+            self._granted += count
             self._notify()
 
     def cancel(self) -> None:
         self.call.cancel()
         with self._changed:
-            self._is_cancelled = True
+            self.is_cancelled = True
             self._notify()
 
     def is_over(self) -> bool:
         """Whether it is cancelled. Raises DeadlineExceeded."""
-        if not self._is_cancelled and self.call.remaining == 0.0:
+        if not self.is_cancelled and self.call.remaining == 0.0:
             raise DeadlineExceeded
-        return self._is_cancelled
+        return self.is_cancelled
 
     def wait(self) -> int:
         """How many items may be made now, waiting for one at least; 0 once it is cancelled. A
         stream starts with one item, that it be early, and then makes more at a time. Raises
         DeadlineExceeded."""
-        with self._changed:
-            while not self.is_over():
-                if self._credit > 0:
-                    return min(self._credit, self._pace)
-                self._changed.wait(self.call.remaining)
+        if self.is_over():
             return 0
+        if (credit := self._granted - self._spent) <= 0:
+            with self._changed:
+                while (credit := self._granted - self._spent) <= 0:
+                    self._changed.wait(self.call.remaining)
+                    if self.is_over():
+                        return 0
+        return min(credit, self._pace)
 
     def spend(self, count: int, *, is_quick: bool) -> None:
         """Notes items that were sent."""
-        with self._changed:
-            self._credit -= count
+        self._spent += count
         self.is_quick = is_quick
         self._pace = min(4 * self._pace, wire.WINDOW) if is_quick else 1
 
@@ -72,8 +76,8 @@ class Stream:
         """The same on an event loop, where a cancel arrives as CancelledError."""
         while True:
             with self._changed:
-                if self._credit > 0:
-                    self._credit -= 1
+                if self._granted > self._spent:
+                    self._spent += 1
                     return
                 event = asyncio.Event()
                 self._wakers.append((asyncio.get_running_loop(), event))
@@ -138,7 +142,9 @@ class Streams:
     def cancel(self, id: int) -> None:
         if stream := self._streams.get(id):
             stream.cancel()
-            self.tasks.cancel(id)
+            if isinstance(stream, Stream):
+                self._turns.renounce(stream.turn)
+                self.tasks.cancel(id)
 
     def _stream(self, frame: wire.Open, method: Method[Any, Any, Any], stream: Stream) -> None:
         problem = None
@@ -158,22 +164,22 @@ class Streams:
                 extra={"calls": [frame.call], "method": method.qualname},
             )
             problem = Internal().problem()
-        self._end(frame.id, problem)
+        self._end(frame.id, problem, is_awaited=not stream.is_cancelled)
 
     def _slice(self, id: int, method: str, items: Iterator[Payload], stream: Stream) -> bool:
         """Makes and sends the next items of a stream, as many as fit a turn; False at its end."""
         if not (most := stream.wait()):
             return False
-        turn = self._turns.take() if stream.is_quick else None
+        turn = self._turns.take(stream.turn) if stream.is_quick else None
         begin = end = time.perf_counter()
         made = 0
         try:
-            while made < most and end - begin < QUICK:
+            while made < most and end - begin < QUICK and not stream.is_cancelled:
                 item = next(items, None)
                 if item is None:
                     return False
                 made += 1
-                self.channel.post(wire.Items(id, [item]))
+                self.channel.send_soon(wire.Items(id, [item]))
                 end = time.perf_counter()
             return True
         finally:
@@ -181,7 +187,6 @@ class Streams:
                 self._turns.give(turn)
             stream.spend(made, is_quick=end - begin < max(1, made) * QUICK)
             (self._slow.discard if stream.is_quick else self._slow.add)(method)
-            self.channel.flush()
 
     async def _stream_async(
         self, frame: wire.Open, method: Method[Any, Any, Any], stream: Stream
@@ -207,11 +212,12 @@ class Streams:
                 extra={"calls": [frame.call], "method": method.qualname},
             )
             problem = Internal().problem()
-        self._end(frame.id, problem)
+        self._end(frame.id, problem, is_awaited=not stream.is_cancelled)
 
-    def _end(self, id: int, problem: dict[str, Any] | None) -> None:
+    def _end(self, id: int, problem: dict[str, Any] | None, *, is_awaited: bool) -> None:
         self._post_end(id, problem)
-        self.channel.flush()
+        if is_awaited:
+            self.channel.flush()
 
     def _post_end(self, id: int, problem: dict[str, Any] | None) -> None:
         self._streams.pop(id, None)

@@ -18,6 +18,17 @@ OVERRUN = 0.005
 """Seconds after which a batch that was expected to be quick is seen not to be."""
 
 
+class Turn:
+    """A generator's turns, one after the other."""
+
+    __slots__ = ("gate", "is_wanted")
+
+    def __init__(self) -> None:
+        self.is_wanted = True
+        self.gate = threading.Lock()  # locked but for the moment in which the turn is handed over
+        self.gate.acquire()
+
+
 class Turns:
     """The turns of the generators in one process, given in the order in which they are asked for.
 
@@ -27,36 +38,45 @@ class Turns:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[threading.Lock] = deque()
-        self._holder: threading.Lock | None = None
+        self._waiting: deque[Turn] = deque()
+        self._holder: Turn | None = None
         self._since = 0.0
         self._contended = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def take(self) -> threading.Lock:
-        """Waits for a turn; what it gives is given back to ``give``."""
-        gate = threading.Lock()
+    def take(self, turn: Turn | None = None) -> Turn:
+        """Waits for a turn, which is given back to ``give``; not for one that was renounced."""
+        turn = turn or Turn()
         with self._lock:
+            if not turn.is_wanted:
+                return turn
             if self._holder is None:
-                self._holder, self._since = gate, time.perf_counter()
-                return gate
-            gate.acquire()
-            self._waiting.append(gate)
+                self._holder, self._since = turn, time.perf_counter()
+                return turn
+            self._waiting.append(turn)
             self._contended.set()
-        gate.acquire()
-        return gate
+        turn.gate.acquire()
+        return turn
 
-    def give(self, gate: threading.Lock) -> None:
+    def give(self, turn: Turn) -> None:
         """Ends a turn, unless it was handed on already."""
         with self._lock:
-            if self._holder is gate:
+            if self._holder is turn:
                 self._hand_on()
+
+    def renounce(self, turn: Turn) -> None:
+        """Sees to it that nobody waits for this turn, now or later; any thread may."""
+        with self._lock:
+            turn.is_wanted = False
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                turn.gate.release()
 
     def _hand_on(self) -> None:
         self._holder = self._waiting.popleft() if self._waiting else None
         if self._holder:
             self._since = time.perf_counter()
-            self._holder.release()
+            self._holder.gate.release()
 
     def _watch(self) -> None:
         while True:

@@ -6,6 +6,7 @@ front ─ Drop(id, index) ─> worker                 (nobody waits for this cal
 front ─ Open(id) ─> worker ─ Items(id)* , End(id, problem | None) ─> front
 front ─ Grant(id, n), Cancel(id) ─> worker        (back-pressure; nobody listens any more)
 worker ─ Pulse(memory) ─> front                   (it lives)
+Shared(frame, regions) ─>, <─ Free(offsets)       (a frame whose large files lie in an arena)
 
 Deadlines are times of the system's monotonic clock, which all processes of a machine share.
 """
@@ -18,15 +19,19 @@ import struct
 import threading
 import time
 from collections import deque
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ..schema import Payload
+from .arena import Arena, Region
+
+T = TypeVar("T")
 
 _LENGTH = struct.Struct("<I")
 _SOON = 0.001
-"""Seconds after which a posted frame is sent, if nothing else has sent it."""
+"""Seconds after which a posted frame is sent, if nothing else has sent it; and in which the items
+of many streams are collected, for each system call costs the front process a wake-up too."""
 
 WINDOW = 64
 """Items of one stream that may be on their way; the reader grants more as it takes them."""
@@ -118,18 +123,59 @@ class Cancel(msgspec.Struct, tag="cancel", array_like=True):
     id: int
 
 
-ToWorker = Setup | Batch | Drop | Open | Grant | Cancel
-ToFront = Ready | Failed | Pulse | Results | Items | End
+class Shared(msgspec.Struct, tag="shared", array_like=True):
+    frame: Batch | Open | Results | Items  # with empty files in place of those in ``regions``
+    regions: list[Region]
+
+
+class Free(msgspec.Struct, tag="free", array_like=True):
+    offsets: list[int]
+
+
+ToWorker = Setup | Batch | Drop | Open | Grant | Cancel | Shared | Free
+ToFront = Ready | Failed | Pulse | Results | Items | End | Shared | Free
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
 decode_to_front = msgspec.msgpack.Decoder(ToFront).decode
 
 
-def pack(frame: ToWorker | ToFront) -> bytes:
-    """A frame with its length before it (4 bytes, little-endian)."""
-    body = _encode(frame)
+def pack(frame: ToWorker | ToFront, arena: Arena | None = None) -> bytes:
+    """A frame with its length before it (4 bytes, little-endian); its large files go through
+    ``arena``, where there is one."""
+    body = _encode(frame if arena is None else _lent(frame, arena))
     return _LENGTH.pack(len(body)) + body
+
+
+def _lent(frame: ToWorker | ToFront, arena: Arena) -> ToWorker | ToFront:
+    if not isinstance(frame, (Batch, Open, Results, Items)):
+        return frame
+    payloads = _payloads(frame)
+    regions = arena.lend(payloads)
+    return Shared(_with(frame, payloads), regions) if regions else frame
+
+
+def restored(shared: Shared, arena: Arena | None) -> Any:
+    """The frame as it was before its files were lent. ValueError or IndexError where what the other
+    side says of them cannot be."""
+    if arena is None:
+        raise ValueError("there is no arena")
+    payloads = _payloads(shared.frame)
+    arena.restore(payloads, shared.regions)
+    return _with(shared.frame, payloads)
+
+
+def _payloads(frame: Batch | Open | Results | Items) -> list[Any]:
+    if isinstance(frame, Open):
+        return [frame.payload]
+    return frame.results if isinstance(frame, Results) else frame.payloads
+
+
+def _with(frame: T, payloads: list[Any]) -> T:
+    """The frame, whose ``_payloads`` have been changed."""
+    if isinstance(frame, Open):
+        (frame.payload,) = payloads
+    return frame
 
 
 class Splitter:
@@ -157,27 +203,40 @@ class Splitter:
 class Channel:
     """The worker's end: blocking, read by one thread at a time, written by any."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(
+        self, sock: socket.socket, requests: Arena | None = None, answers: Arena | None = None
+    ) -> None:
         sock.setblocking(True)
+        self._requests, self._answers = requests, answers
         self._socket = sock
         self._reader = sock.makefile("rb", buffering=1 << 16)
         self._writing = threading.Lock()
         self._waiting: deque[ToFront] = deque()
         self._posted = threading.Event()
+        self._sent = 0.0  # when something was sent last
         self._is_abandoned = False
         threading.Thread(target=self._flush_posted, daemon=True).start()
 
     def receive(self) -> ToWorker | None:
         """The next frame; None when the front process is gone."""
-        try:
-            head = self._reader.read(4)
-        except ConnectionResetError:
-            return None
-        if len(head) < 4:
-            return None
-        body = self._reader.read(_LENGTH.unpack(head)[0])
-        frame: ToWorker = decode_to_worker(body)
-        return frame
+        while True:
+            try:
+                head = self._reader.read(4)
+            except ConnectionResetError:
+                return None
+            if len(head) < 4:
+                return None
+            body = self._reader.read(_LENGTH.unpack(head)[0])
+            frame: ToWorker = decode_to_worker(body)
+            if isinstance(frame, Shared):
+                whole: ToWorker = restored(frame, self._requests)
+                # It goes with the next frame: the batch's results, or a pulse at the latest.
+                self._waiting.append(Free([region.offset for region in frame.regions]))
+                return whole
+            if not isinstance(frame, Free):
+                return frame
+            if self._answers:
+                self._answers.free(frame.offsets)
 
     def send(self, frame: ToFront) -> None:
         """Sends a frame; while another thread is sending, it is left to that one, which sends all
@@ -192,11 +251,22 @@ class Channel:
         if not self._posted.is_set():
             self._posted.set()
 
+    def send_soon(self, frame: ToFront) -> None:
+        """Sends a frame: at once, unless something was sent just before; then soon, together with
+        what comes meanwhile."""
+        self._waiting.append(frame)
+        is_posted = self._posted.is_set()
+        if time.perf_counter() - self._sent > _SOON * (1 + is_posted):
+            self.flush()
+        elif not is_posted:
+            self._posted.set()
+
     def _flush_posted(self) -> None:
         while True:
             self._posted.wait()
             time.sleep(_SOON)
-            self._posted.clear()
+            if not self._waiting:  # a while without frames: sleep until the next
+                self._posted.clear()
             self.flush()
 
     def abandon(self) -> None:
@@ -210,8 +280,9 @@ class Channel:
             os._exit(0)
         while self._waiting and self._writing.acquire(blocking=False):
             try:
-                data = b"".join(map(pack, self._taken()))
+                data = b"".join(pack(frame, self._answers) for frame in self._taken())
                 if data:
+                    self._sent = time.perf_counter()
                     self._socket.sendall(data)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # the front process is gone, which whoever reads will see

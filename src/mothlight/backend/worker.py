@@ -26,6 +26,7 @@ from ..errors import Cancelled, DeadlineExceeded, DefinitionError
 from ..memory import settle
 from ..service import Service
 from . import placement, vitals, wire
+from .arena import Arena
 from .base import ENVIRONMENT
 from .batch import Calls, Prepared
 from .execution import Instance
@@ -167,14 +168,16 @@ def load(setup: wire.Setup) -> Service:
     return Service.of(found)
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, *arenas: int) -> None:
+    """``descriptor`` is our end of the socket; ``arenas`` are those of requests and answers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # drains us, and closes the socket when done
     vitals.die_with_parent()
     vitals.survive_logging()
     os.environ[ENVIRONMENT] = "1"
-    os.set_inheritable(descriptor, False)  # as it was for us: a program that a model starts
-    channel = wire.Channel(socket.socket(fileno=descriptor))
+    for inherited in (descriptor, *arenas):
+        os.set_inheritable(inherited, False)  # as it was for us: a program that a model starts
+    channel = wire.Channel(socket.socket(fileno=descriptor), *map(Arena, arenas))
     vitals.keep_from_children(channel)
     setup = channel.receive()
     if setup is None:
@@ -206,4 +209,4 @@ def main(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""A server of the faulty service, whose every process can be found again."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from live import TESTS, Live, wait_until
+
+FAULTY = str(TESTS / "services/faulty.py")
+MARK = "FAULTS_MARK"
+
+
+def marked(mark: str) -> list[int]:
+    """The living processes that have this mark in their environment, as all have that descend from
+    a server with it."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+class Faulty(Live):
+    """The server, and what its log says of a fault."""
+
+    mark = ""
+
+    def processes(self) -> list[int]:
+        """All that live and descend from it."""
+        return marked(self.mark)
+
+    @property
+    def bound(self) -> float:
+        """Seconds within which service is back. That is 2, on a machine that starts a worker in a
+        third of one, as any does that has nothing else to do."""
+        found = re.search(r"ready in (\S+) s", self.text())
+        assert found
+        return max(2.0, 6 * float(found[1]))
+
+    def call(self, method: str, message: Any = None, timeout: float | None = None) -> Any:
+        """(status, the answer): of one call beside the load."""
+        headers = {"request-timeout": str(timeout)} if timeout else {}
+        with self.client() as client:
+            answer = client.post(f"/faulty/{method}", json=message, headers=headers)
+        return answer.status_code, answer.json() if answer.content else None
+
+    def await_log(self, text: str, seconds: float = 20.0) -> str:
+        """The log's first line that holds this pattern."""
+        found: re.Match[str] = wait_until(
+            lambda: re.search(f".*{text}.*", self.text()), f"{text!r} in the log", seconds
+        )
+        return found[0]
+
+    def has_workers(self, count: int) -> bool:
+        return self.metric("mothlight_workers", service="Faulty") == count
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Iterator[Callable[..., Faulty]]:
+    """Starts a server of the faulty service; at the end no process of it may be left."""
+    started: list[Faulty] = []
+
+    def start(wait: bool = True, **options: Any) -> Faulty:
+        mark = uuid4().hex
+        environment = {MARK: mark, **options.pop("environment", {})}
+        target = options.pop("target", f"{FAULTY}:Faulty")
+        log = tmp_path / f"{len(started)}.log"
+        server = Faulty(target, log, environment=environment, **{"grace": 5, **options})
+        server.mark = mark
+        started.append(server)
+        return server.wait() if wait else server
+
+    yield start
+    for server in started:
+        server.stop()
+    for server in started:
+        end = time.monotonic() + 3
+        while left := server.processes():
+            assert time.monotonic() < end, f"left behind: {left}\n{server.text()[-3000:]}"
+
+
+@pytest.fixture
+def show(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], None]:
+    """Prints a figure, past what captures the test's output."""
+
+    def show(line: str) -> None:
+        with capsys.disabled():
+            print(f"\n{request.node.name}: {line}", end="")
+
+    return show
+
+
+@pytest.fixture
+def marks() -> Callable[[str], list[int]]:
+    """Finds the processes with a mark."""
+    return marked
