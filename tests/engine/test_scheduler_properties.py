@@ -64,6 +64,10 @@ class Runner:
         full = waiting >= (method.batching.max_size if method.batching else 1)
         return 2 if not self.held else int(full and len(self.held) < 2)
 
+    @property
+    def is_open(self) -> bool:
+        return not self.dead
+
     def left(self, now: float) -> float:
         return max(0.0, self.free_at - now) if self.held else 0.0
 

@@ -56,6 +56,10 @@ class Held:
             0, self.places - sum(METHODS[n].is_async == method.is_async for n, _ in self.batches)
         )
 
+    @property
+    def is_open(self) -> bool:
+        return True
+
     def left(self, now: float) -> float:
         return 0.0
 

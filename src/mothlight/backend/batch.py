@@ -198,7 +198,9 @@ class Parts:
             self._rest += part.split((size + 1) // 2)
             self._error = self._error or error
             return
-        if isinstance(error, Error):
+        if isinstance(error, Cancelled) and (gone := self._gone(part)):
+            problem = gone  # it asked, and says so in its own way
+        elif isinstance(error, Error):
             problem = declared(method, error)
         else:
             problem = Internal().problem()
@@ -206,6 +208,10 @@ class Parts:
             self._guilty += part.ids
         for member in part.members:
             self.batch.results[member] = problem
+
+    def _gone(self, part: Part) -> dict[str, Any] | None:
+        calls, now = self.batch.calls, time.monotonic()
+        return next((calls.gone(m, now) for m in part.members if calls.gone(m, now)), None)
 
     def finish(self) -> list[Result]:
         """The results of the whole batch; what failed in it is logged once."""

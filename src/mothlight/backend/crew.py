@@ -84,7 +84,7 @@ class Crew:
         """How many workers take calls."""
         if self._stopping:
             return 0
-        return sum(process.ready and not process.retiring for process in self._processes)
+        return sum(process.is_open for process in self._processes)
 
     @property
     def state(self) -> str:
@@ -108,6 +108,7 @@ class Crew:
 
     async def start(self) -> None:
         self._stopping = False
+        self.scheduler.loop = asyncio.get_running_loop()
         await asyncio.gather(*(self._hire(placement) for placement in self.terms.placements))
         self._spawn(self._watch())
 
@@ -213,8 +214,6 @@ class Crew:
     async def _renew(self, old: Process) -> None:
         """Replaces a worker by a new one, which is warm before the old one takes no more calls.
         Raises StartupError where the new one does not start; the old one then serves on."""
-        if old.renewing:
-            return
         old.renewing = True
         try:
             await self._succeed(old)
@@ -250,10 +249,16 @@ class Crew:
     async def reload(self) -> None:
         """Replaces every worker, one after the other; no call fails. Raises StartupError where the
         new ones do not start."""
-        for process in list(self._processes):
-            if process.ready:
+        begin = time.monotonic()
+        while not self._stopping:
+            old = [p for p in self._processes if p.begun < begin and not p.retiring]
+            if not old:
+                return
+            if old[0].ready and not old[0].renewing:
                 metrics.worker_renewed(self.service.name, "reload")
-                await self._renew(process)
+                await self._renew(old[0])
+            else:  # it is being started, or replaced for its health: what comes of it is looked at
+                await asyncio.sleep(_ROUND)
 
     # Calls
 

@@ -99,6 +99,7 @@ class ThreadRunner:
         self._open = 0  # streams
 
     async def start(self) -> None:
+        self.scheduler.loop = asyncio.get_running_loop()
         name = f"mothlight-{self.service.name}"
         self._model = ThreadPoolExecutor(1, name)
         self._streams = ThreadPoolExecutor(CONCURRENCY, f"{name}-streams")
@@ -132,8 +133,12 @@ class ThreadRunner:
         self._model.shutdown(wait=False)
         self._streams.shutdown(wait=False)
 
+    @property
+    def is_open(self) -> bool:
+        return self.instance is not None
+
     def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
-        if self.instance is None:
+        if not self.is_open:
             return 0
         return max(0, CONCURRENCY - len(self._tasks)) if method.is_async else int(self._busy == 0)
 

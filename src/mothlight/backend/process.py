@@ -32,8 +32,9 @@ meanwhile."""
 CONCURRENCY = 128
 """Asynchronous calls, or streams of one method, that one runner holds at most."""
 
-_SPARE = 2
-"""Streams that wait in the worker for a place in the steps, so that none is empty meanwhile."""
+_CROWDED = 2
+"""So many times the streams of one step may be in the worker: the readers of some may be slow, and
+their places are not to stay empty."""
 
 
 _LEAVE = 1.0
@@ -75,6 +76,7 @@ class Process(asyncio.Protocol):
         self.service, self.scheduler, self.placement = service, scheduler, placement
         self.log = log
         self.died = died
+        self.begun = time.monotonic()
         self.ready = False
         self.ready_since = 0.0
         self.heard = 0.0  # when it last gave a sign of life
@@ -251,6 +253,10 @@ class Process(asyncio.Protocol):
         for stream in self._running.values():
             yield stream.feed.method, stream.call
 
+    @property
+    def is_open(self) -> bool:
+        return self.ready and not self.retiring and not self.stopping
+
     def left(self, now: float) -> float:
         """Predicted seconds until its synchronous batches are done."""
         if not self._busy:
@@ -265,10 +271,10 @@ class Process(asyncio.Protocol):
         return seconds
 
     def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
-        if not self.ready or self.retiring or self.stopping:
+        if not self.is_open:
             return 0
         if method.cardinality.streams_out:
-            most = method.batching.max_size + _SPARE if method.batching else CONCURRENCY
+            most = _CROWDED * method.batching.max_size if method.batching else CONCURRENCY
             return max(0, most - self._streams.get(method.name, 0))
         if method.is_async:
             return max(0, CONCURRENCY - len(self._batches))

@@ -93,6 +93,8 @@ class Scheduler:
     ) -> None:
         self.runners, self.clock = runners, clock
         self.max_queue, self.max_bytes, self.max_delay = max_queue, max_bytes, max_delay
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Where it runs; to ask which loop does is a system call before Python 3.12."""
         self.waiting = 0
         self.bytes = 0
         self.live: set[Ticket] = set()
@@ -104,7 +106,7 @@ class Scheduler:
 
     def place(self, request: Request) -> Ticket:
         """Accepts a call. Raises Overloaded where it cannot be served in time."""
-        loop = asyncio.get_running_loop()
+        loop = self.loop or asyncio.get_running_loop()
         now = self.clock()
         line = self.line(request.method)
         size = request.size
@@ -171,17 +173,16 @@ class Scheduler:
         """Seconds until a runner would take a call of ``line`` that has ``ahead`` before it."""
         if line.is_stream:
             return 0.0  # how long streams last nobody knows; their number is bounded
-        runners = self.runners()
-        if not runners:
-            return 0.0  # a worker is being replaced
-        work = line.backlog(ahead)
-        for runner in runners:
-            work += runner.left(now)
+        work, runners = line.backlog(ahead), 0
+        for runner in self.runners():
+            if runner.is_open:
+                work += runner.left(now)
+                runners += 1
         if self.waiting > len(line.queue):
             for other in self.lines.values():
                 if other is not line:
                     work += other.backlog(len(other.queue))
-        return work / len(runners)
+        return work / max(1, runners)
 
     # Deadlines
 

@@ -102,6 +102,11 @@ class Ticket(asyncio.Future[Any]):
 class Runner(Holder, Protocol):
     """Something that runs batches: a worker process, or a thread."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes calls at all: it is neither being started nor about to leave."""
+        ...
+
     def left(self, now: float) -> float:
         """Predicted seconds until what it holds is done."""
         ...

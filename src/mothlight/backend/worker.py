@@ -172,6 +172,8 @@ def main(descriptor: int, *arenas: int) -> None:
     """``descriptor`` is our end of the socket; ``arenas`` are those of requests and answers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # drains us, and closes the socket when done
+    if hasattr(signal, "SIGTTOU"):  # a terminal that stops who prints from the background
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     vitals.die_with_parent()
     vitals.survive_logging()
     os.environ[ENVIRONMENT] = "1"
