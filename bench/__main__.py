@@ -57,8 +57,9 @@ the row is weak.
 - Memory: the processes' own pages and those of libraries, each counted once (`bench/processes.py`).
   "torch at the top": as in "Mothlight", but the user's module imports torch when it is imported,
   and so the front process does too (`bench/eager.py`).
-- Handover: prototypes (`bench/handover.py`) with two payloads on their way at a time; the worker
-  does nothing with a payload that it has.
+- Handover: two files on their way at a time, through the engine's own frames and arena
+  (`bench/handover.py`); the worker does nothing with a file that it has. Files below 128 KiB always
+  go through the socket.
 
 The works:
 """

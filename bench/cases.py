@@ -310,7 +310,7 @@ def _handover(size: int, name: str) -> Handover:
 
 HANDOVER = Case(
     "handover",
-    "prototypes of how a payload may get from the front process to a worker",
+    "how a file gets from the front process to a worker: through their socket, or by shared memory",
     (),
     (
         _handover(100_000, "100 kB"),

@@ -8,6 +8,7 @@ import decimal
 import json
 import math
 import uuid
+import warnings
 from typing import Annotated, Any
 
 import pytest
@@ -222,3 +223,18 @@ def test_a_stranger_cannot_point_at_a_file_that_is_not_there(index: str, media: 
         return
     with pytest.raises(InvalidRequest):
         UPLOAD.decode(Payload(b'{"file": {"$media": %s}}' % index.encode(), media))
+
+
+def test_a_value_that_does_not_fit_is_an_error_whatever_a_model_does_to_warnings() -> None:
+    shape = shape_of(list[int])
+    with warnings.catch_warnings():
+        for action in ("ignore", "default", "once"):
+            warnings.simplefilter(action)
+            for _ in range(2):
+                with pytest.raises(ValueError, match="Expected `int`"):
+                    shape.encode(["x"])
+        warnings.resetwarnings()
+        with pytest.raises(ValueError, match="Expected `int`"):
+            shape.encode(["x"])
+    with pytest.warns(UserWarning, match="Expected `int`"):  # others' warnings stay what they are
+        TypeAdapter(list[int]).dump_json(["x"])  # type: ignore[list-item]

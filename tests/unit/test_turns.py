@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from mothlight.backend.turns import OVERRUN, QUICK, InOrder, Lead, Turns
+from mothlight.backend.turns import OVERRUN, QUICK, InOrder, Lead, Turn, Turns
 
 
 def test_turns_are_given_in_order_and_one_at_a_time() -> None:
@@ -56,6 +56,29 @@ def test_a_turn_given_twice_ends_once() -> None:
     turns.give(turn)
     assert turns._holder is other
     turns.give(other)
+
+
+def test_who_renounces_waits_no_longer_and_holds_up_nobody() -> None:
+    turns, leaver, stayer = Turns(), Turn(), Turn()
+    first = turns.take()
+    threads = []
+    for number, turn in enumerate((leaver, stayer)):
+        threads.append(threading.Thread(target=turns.take, args=(turn,)))
+        turns._since = time.perf_counter() + 60  # it is held all the while
+        threads[-1].start()
+        while len(turns._waiting) <= number:
+            time.sleep(0)
+    turns.renounce(leaver)
+    threads[0].join(5)
+    assert not threads[0].is_alive()
+    assert turns._holder is first
+    turns.give(leaver)  # it never had one
+    assert turns._holder is first
+    turns.give(first)
+    threads[1].join(5)
+    assert turns._holder is stayer
+    assert turns.take(leaver) is leaver, "nor does it wait later"
+    assert turns._holder is stayer
 
 
 def test_a_lock_goes_to_who_asked_first_and_not_back_to_who_gave_it() -> None:

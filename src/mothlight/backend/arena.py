@@ -9,6 +9,7 @@ locked between processes, and nobody ever waits. What finds no room goes through
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import sys
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 from ..schema import Payload
 
-LEAST = 256 * 1024
+LEAST = 128 * 1024
 """Bytes from which on a file goes this way; below, the socket is as good (bench/handover.py)."""
 
 SIZE = 256 * 1024 * 1024
@@ -52,22 +53,25 @@ class Arena:
 
     @classmethod
     def create(cls, size: int = SIZE) -> Arena | None:
-        """A new one, which children may inherit by its descriptor; None where the system has no
-        anonymous files (it is Linux that does)."""
+        """A new one, which children may inherit by its descriptor; None where the system gives none
+        (it is Linux that has anonymous files)."""
         if sys.platform != "linux":
             return None
         import fcntl
 
-        descriptor = os.memfd_create("mothlight", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            descriptor = os.memfd_create("mothlight", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        except OSError:
+            return None
         try:
             os.ftruncate(descriptor, size)
-            # To read beyond the end of a file that was cut would kill the reader.
+            # Were the file cut, reading it would kill the reader.
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
             return cls(descriptor, size)
-        except BaseException:
+        except OSError:
             os.close(descriptor)
-            raise
+            return None
 
     def close(self) -> None:
         """Gives the memory back, once the other side has closed it too."""
@@ -110,7 +114,8 @@ class Arena:
             for offset in offsets:
                 self._taken.pop(offset, None)
             if not self._taken and self._used > _KEPT:
-                self._memory.madvise(mmap.MADV_REMOVE, 0, self._used)
+                with contextlib.suppress(OSError):  # a sandbox need not know how
+                    self._memory.madvise(mmap.MADV_REMOVE, 0, self._used)
                 self._used = 0
 
     def _put(self, data: bytes) -> int | None:

@@ -30,11 +30,11 @@ class Feed:
         self._error: Error | None = None
         self._ended = False
         self._taken = 0  # since the last grant
-        self._changed = asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None  # who waits for items
 
     def put(self, payloads: Sequence[Payload]) -> None:
         self._items += payloads
-        self._changed.set()
+        self._wake()
 
     def end(self, problem: dict[str, Any] | None) -> None:
         """Ends it well, or with a problem document."""
@@ -43,7 +43,11 @@ class Feed:
     def fail(self, error: Error | None) -> None:
         if not self._ended:
             self._ended, self._error = True, error
-            self._changed.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._reader and not self._reader.done():
+            self._reader.set_result(None)
 
     async def take(self) -> list[Payload]:
         """All items that have come, at least one; [] at the end. Raises Error."""
@@ -52,8 +56,8 @@ class Feed:
                 if self._error:
                     raise self._error
                 return []
-            self._changed.clear()
-            await self._changed.wait()
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
         items, self._items = self._items, []
         self._taken += len(items)
         if self._taken >= wire.WINDOW // 2:  # seldom: each grant is a frame

@@ -15,8 +15,8 @@ from .base import ENVIRONMENT
 
 
 class Launched(NamedTuple):
-    """A worker's process, our end of its socket, and the arenas of requests and answers, where its
-    methods take or give files."""
+    """A worker's process, our end of its socket, and the arenas of the files that its methods take
+    and of those that they give, where they do."""
 
     popen: subprocess.Popen[bytes]
     socket: socket.socket
@@ -26,29 +26,27 @@ class Launched(NamedTuple):
 
 def launch(service: Service, placement: wire.Placement) -> Launched:
     """Starts a worker's process. Raises OSError."""
-    shapes = [shape for m in service.methods.values() for shape in (m.input, m.output)]
-    arenas: list[Arena] = []
+    methods = service.methods.values()
     ours, theirs = socket.socketpair()
+    requests = Arena.create() if any(m.input.has_media for m in methods) else None
+    answers = Arena.create() if any(m.output.has_media for m in methods) else None
+    numbers = [theirs.fileno(), *(a.descriptor if a else 0 for a in (requests, answers))]
     try:
-        if any(shape.has_media for shape in shapes):
-            arenas = [arena for _ in range(2) if (arena := Arena.create())]
-        numbers = [theirs.fileno(), *(arena.descriptor for arena in arenas)]
         popen = subprocess.Popen(
             [sys.executable, "-m", "mothlight.backend.worker", *map(str, numbers)],
-            pass_fds=numbers,
+            pass_fds=[number for number in numbers if number],
             stdin=subprocess.DEVNULL,
             process_group=0,  # with it goes what its model starts
             env=_environment(placement),
         )
     except BaseException:
         ours.close()
-        for arena in arenas:
+        for arena in filter(None, (requests, answers)):
             arena.close()
         raise
     finally:
         theirs.close()
     ours.setblocking(False)
-    requests, answers = arenas or (None, None)
     return Launched(popen, ours, requests, answers)
 
 

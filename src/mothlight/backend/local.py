@@ -223,6 +223,7 @@ class ThreadRunner:
             async with contextlib.aclosing(items):
                 while item := await by_deadline(request.deadline, anext(items, None)):
                     yield (item,)
+                    await asyncio.sleep(0)  # a generator that never waits lets others in
         finally:
             call.cancel()
             self._open -= 1

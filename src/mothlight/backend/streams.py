@@ -52,6 +52,11 @@ class Stream:
             raise DeadlineExceeded
         return self.is_cancelled
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether an item was sent: the first one is waited for most."""
+        return self._spent > 0
+
     def wait(self) -> int:
         """How many items may be made now, waiting for one at least; 0 once it is cancelled. A
         stream starts with one item, that it be early, and then makes more at a time. Raises
@@ -171,6 +176,7 @@ class Streams:
         if not (most := stream.wait()):
             return False
         turn = self._turns.take(stream.turn) if stream.is_quick else None
+        send = self.channel.send_soon if stream.has_begun else self.channel.send
         begin = end = time.perf_counter()
         made = 0
         try:
@@ -179,7 +185,7 @@ class Streams:
                 if item is None:
                     return False
                 made += 1
-                self.channel.send_soon(wire.Items(id, [item]))
+                send(wire.Items(id, [item]))
                 end = time.perf_counter()
             return True
         finally:

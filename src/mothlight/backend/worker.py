@@ -169,7 +169,8 @@ def load(setup: wire.Setup) -> Service:
 
 
 def main(descriptor: int, *arenas: int) -> None:
-    """``descriptor`` is our end of the socket; ``arenas`` are those of requests and answers."""
+    """``descriptor`` is our end of the socket; ``arenas`` are those of requests and answers, 0 for
+    none."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # drains us, and closes the socket when done
     if hasattr(signal, "SIGTTOU"):  # a terminal that stops who prints from the background
@@ -177,9 +178,10 @@ def main(descriptor: int, *arenas: int) -> None:
     vitals.die_with_parent()
     vitals.survive_logging()
     os.environ[ENVIRONMENT] = "1"
-    for inherited in (descriptor, *arenas):
+    for inherited in filter(None, (descriptor, *arenas)):
         os.set_inheritable(inherited, False)  # as it was for us: a program that a model starts
-    channel = wire.Channel(socket.socket(fileno=descriptor), *map(Arena, arenas))
+    shared = (Arena(number) if number else None for number in arenas)
+    channel = wire.Channel(socket.socket(fileno=descriptor), *shared)
     vitals.keep_from_children(channel)
     setup = channel.receive()
     if setup is None:

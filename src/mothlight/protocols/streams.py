@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -118,45 +118,103 @@ async def serve(
     if chosen is None:
         raise NotAcceptable(supported=[name.decode() for name in available])
     form: Any = {SSE: Events, NDJSON: Lines, TEXT: Plain}[chosen]()
-    writer = asyncio.current_task()
-    assert writer
-    departure = http.Departure(receive, writer)
+    task = asyncio.current_task()
+    assert task
+    departure = http.Departure(receive, task)
     watcher = asyncio.create_task(departure.watch())
-    started = False
+    writer = Writer(send, form, request.id, settings.heartbeat)
     flow = Flow(request)
     try:
-        async with aclosing(_with_pauses(items, settings.heartbeat)) as pieces:
-            async for payloads in pieces:
-                if not started:
-                    started = True
-                    await _start(send, form, request.id)
-                if payloads:
-                    flow.sent(len(payloads))
-                data = form.items(payloads) if payloads else form.heartbeat
-                if data:
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
-        if not started:
-            await _start(send, form, request.id)
-        await send({"type": "http.response.body", "body": form.end(), "more_body": False})
+        async with aclosing(items):  # type: ignore[type-var]
+            async for payloads in items:
+                flow.sent(len(payloads))
+                await writer.write(form.items(payloads))
+        await writer.end(form.end())
         return "ok"
     except Error as error:
-        if not started:
+        if not await writer.has_started():
             raise
         if request.timeline:
             request.timeline.error = error
         problem = error.problem()
         if (last := form.error(problem)) is None:
             raise BrokenOff(str(problem["code"]), problem["detail"]) from None
-        await send({"type": "http.response.body", "body": last, "more_body": False})
+        await writer.end(last)
         return str(problem["code"])
     except asyncio.CancelledError:
         if not departure.seen:
             raise
-        writer.uncancel()
+        task.uncancel()
         return "cancelled"
     finally:
         watcher.cancel()
+        writer.close()
         flow.close()
+
+
+class Writer:
+    """The response that a stream is, and its heartbeats: whenever ``seconds`` have passed since
+    something was written. What is written waits for the client, one piece behind the other."""
+
+    def __init__(self, send: http.Send, form: Any, call: str, seconds: float) -> None:
+        self._send, self._form, self._call, self._seconds = send, form, call, seconds
+        self._started = self._ended = False
+        self._writing = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()  # when something was written
+        self._timer = self._loop.call_later(seconds, self._look)
+        self._beat: asyncio.Task[None] | None = None
+
+    async def write(self, data: bytes) -> None:
+        """Sends a piece, behind the head if it is the first."""
+        async with self._writing:
+            await self._write(data)
+
+    async def end(self, data: bytes) -> None:
+        """Sends the last piece."""
+        async with self._writing:
+            self._ended = True
+            await self._write(data)
+
+    async def has_started(self) -> bool:
+        """Whether the head is sent; none is from then on but by ``write`` or ``end``."""
+        async with self._writing:
+            self._ended = True
+            return self._started
+
+    def close(self) -> None:
+        """Ends the heartbeats."""
+        self._timer.cancel()
+        if self._beat:
+            self._beat.cancel()
+
+    async def _write(self, data: bytes) -> None:
+        if not self._started:
+            self._started = True
+            headers = [
+                (b"content-type", self._form.media_type),
+                (b"call-id", self._call.encode()),
+                *_ASIDE,
+            ]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        if data or self._ended:
+            more = not self._ended
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        self._last = self._loop.time()
+
+    def _look(self) -> None:
+        # Looked at seldom, so that an item needs no timer of its own.
+        due = self._last + self._seconds
+        if self._loop.time() >= due:
+            due = self._loop.time() + self._seconds
+            if not self._writing.locked():  # else the client is waited for
+                self._beat = self._loop.create_task(self._send_heartbeat())
+        self._timer = self._loop.call_at(due, self._look)
+
+    async def _send_heartbeat(self) -> None:
+        async with self._writing:
+            if not self._ended:
+                await self._write(self._form.heartbeat)
 
 
 class Flow:
@@ -181,33 +239,6 @@ class Flow:
 
     def close(self) -> None:
         metrics.stream_closed(self.name)
-
-
-async def _start(send: http.Send, form: Any, call: str) -> None:
-    headers = [(b"content-type", form.media_type), (b"call-id", call.encode()), *_ASIDE]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
-async def _with_pauses(
-    items: AsyncIterator[Sequence[Payload]], seconds: float
-) -> AsyncGenerator[Sequence[Payload], None]:
-    """The items, and () whenever ``seconds`` pass without one."""
-    pending: asyncio.Future[Any] | None = None
-    try:
-        while True:
-            pending = asyncio.ensure_future(anext(items))
-            while not (await asyncio.wait((pending,), timeout=seconds))[0]:
-                yield ()
-            try:
-                payloads = pending.result()
-            except StopAsyncIteration:
-                return
-            yield payloads
-    finally:
-        if pending and not pending.done():
-            pending.cancel()
-            await asyncio.wait((pending,))
-        await items.aclose()  # type: ignore[attr-defined]
 
 
 def _text(json: bytes) -> bytes:
