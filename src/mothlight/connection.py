@@ -240,7 +240,7 @@ class Short:
     def begin(self, method: Method[Any, Any, Any]) -> None:
         """Takes a request whose head is whole."""
         self.is_open, self.body = True, b""
-        self._call = Call(method)
+        self._call = Call(method, self.connection.client)
 
     def wait(self, give_up: Callable[[], None]) -> None:
         """Waits a moment for the rest of the body."""

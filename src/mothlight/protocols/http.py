@@ -33,6 +33,7 @@ Header = tuple[bytes, bytes]
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 _WHITE = b" \t"
+_OURS = ("127.0.0.1", "::1")
 
 _GAP, _LEFT = 0.5, 64 * 1024 * 1024
 """Seconds without a byte, and bytes, that the rest of a refused body is waited for."""
@@ -68,6 +69,15 @@ class Departure:
 def head(scope: Scope) -> dict[bytes, bytes]:
     """The request's headers; of one that stands twice the last counts."""
     return dict(scope["headers"])
+
+
+def peer(client: tuple[str, int] | None, headers: dict[bytes, bytes]) -> str:
+    """Whose call it is, as long as nobody says who he is: the client's address; of a proxy on this
+    machine, the address that the proxy names last."""
+    host = client[0] if client else ""
+    if host in _OURS and (named := headers.get(b"x-forwarded-for")):
+        return named.rpartition(b",")[2].strip(_WHITE).decode("latin-1")[:64]
+    return host
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Settings) -> bytes:

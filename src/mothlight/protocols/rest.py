@@ -52,10 +52,13 @@ _PATIENCE = 0.05
 class Call:
     """A call of a method, from its request's head to its answer."""
 
-    __slots__ = ("id", "method", "observer", "start", "timeline")
+    __slots__ = ("client", "id", "method", "observer", "start", "timeline")
 
-    def __init__(self, method: Method[Any, Any, Any]) -> None:
+    def __init__(
+        self, method: Method[Any, Any, Any], client: tuple[str, int] | None = None
+    ) -> None:
         self.method, self.id, self.start = method, "", time.monotonic()
+        self.client = client
         self.observer: Observer | None = None
         self.timeline: Timeline | None = None
 
@@ -110,7 +113,7 @@ class Rest:
             error = MethodNotAllowed(path=path, allow=sorted(verbs))
             await http.respond(send, http.problem(error))
             return
-        call = Call(method)
+        call = Call(method, scope.get("client"))
         answer: http.Answer | None = None
         try:
             headers = http.head(scope)
@@ -201,7 +204,8 @@ class Rest:
             seconds = asked if seconds is None else min(asked, seconds)
         deadline = None if seconds is None else call.start + seconds
         first = urgency(headers.get(b"priority"))
-        return Request(method, payload, call.id, deadline, first, timeline=call.timeline)
+        whose = http.peer(call.client, headers)
+        return Request(method, payload, call.id, deadline, first, whose, timeline=call.timeline)
 
     async def _body(
         self,
