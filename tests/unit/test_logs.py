@@ -248,9 +248,10 @@ def test_a_full_disk_loses_lines_and_nothing_else() -> None:
              "logs.set_up('text', 'info')\n"
              "for _ in range(1000): logging.info('x' * 100)\n"
              "print('went on')"],
-            stdout=subprocess.PIPE, stderr=full, timeout=60, check=True,
+            stdout=subprocess.PIPE, stderr=full, timeout=60, check=False,
         )  # fmt: skip
     assert done.stdout == b"went on\n"
+    assert done.returncode in (0, 120), "120: Python itself could not flush stderr at its end"
 
 
 def test_it_may_be_set_up_again() -> None:

@@ -159,8 +159,8 @@ def test_what_is_dropped_or_expires_while_it_waits_never_reaches_the_model(
     front.send(waits, wire.Drop(waits.id, 1))
     until(lambda: time.monotonic() > (waits.deadlines[0] or 0))
     (tmp_path / "held.go").touch()
-    assert front.results() == ["false"]
-    assert front.results() == ["DeadlineExceeded", "Cancelled", "6"]
+    both = sorted([front.results(), front.results()], key=len)  # each thread answers for itself
+    assert both == [["false"], ["DeadlineExceeded", "Cancelled", "6"]]
     assert front.call("seen", "") == [f'[["direct"],["direct"],["{waits.id}.2"]]']
 
 

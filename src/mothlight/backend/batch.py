@@ -173,6 +173,7 @@ class Parts:
         self._rest = [whole] if batch.method.is_batched else whole.split(1)
         self._guilty: list[str] = []
         self._error: BaseException | None = None  # of the guilty, or else of the whole
+        self._answered: list[tuple[Part, Sequence[Any]]] = []
 
     def __iter__(self) -> Iterator[Part]:
         while self._rest:
@@ -184,11 +185,13 @@ class Parts:
     def answer(self, part: Part, returned: Any) -> None:
         """Takes what the model gave for a part. Raises TypeError or ValueError where it does not
         have one answer for each member."""
-        batch, results = self.batch, self.batch.results
+        batch = self.batch
         check_length(batch.method, returned, len(part.members))
-        ids = batch.calls.ids
-        for member, value in zip(part.members, returned, strict=True):
-            results[member] = encode(batch.method, value, ids[member])
+        if batch.method.is_batched:
+            self._answered.append((part, returned))
+        else:  # it may be something of the service's own, which the next call changes
+            member = part.members[0]
+            batch.results[member] = encode(batch.method, returned[0], batch.calls.ids[member])
 
     def fail(self, part: Part, error: BaseException) -> None:
         """Takes what the model raised for a part."""
@@ -214,7 +217,12 @@ class Parts:
         return next((calls.gone(m, now) for m in part.members if calls.gone(m, now)), None)
 
     def finish(self) -> list[Result]:
-        """The results of the whole batch; what failed in it is logged once."""
+        """The results of the whole batch; what failed in it is logged once. The answers of a
+        batched method are encoded here, when the next batch may have the model already."""
+        method, ids, results = self.batch.method, self.batch.calls.ids, self.batch.results
+        for part, returned in self._answered:
+            for member, value in zip(part.members, returned, strict=True):
+                results[member] = encode(method, value, ids[member])
         name = self.batch.method.qualname
         if self._guilty:
             ids, told = ", ".join(self._guilty), {"calls": self._guilty, "method": name}

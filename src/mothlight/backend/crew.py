@@ -170,7 +170,9 @@ class Crew:
             except (StartupError, OSError) as error:
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE)
                 metrics.worker_restarted(self.service.name, "start")
-                log.error("%s\nnext try in %g s", error, self._pause)
+                self._deaths.append(set())
+                report = obituary.loop(self._deaths)
+                log.error("%s%s\nnext try in %g s", error, report, self._pause)
             else:
                 seconds = time.monotonic() - begin
                 log.info("a worker of %s is back after %.2f s", self.service.name, seconds)

@@ -10,12 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from typing import Generic, TypeVar
 
 QUICK = 0.001
 """Seconds that a turn may last; a generator whose step takes longer needs none."""
 
 OVERRUN = 0.005
 """Seconds after which a batch that was expected to be quick is seen not to be."""
+
+J = TypeVar("J")
 
 
 class Turn:
@@ -114,6 +117,58 @@ class InOrder:
                 self._waiting.popleft().release()
             else:
                 self.is_free = True
+
+
+class Relay(Generic[J]):
+    """Lets one thread stay at the model: its core has the weights at hand, and another would first
+    have to be woken. Who comes with a job meanwhile leaves it to that thread, and gets the one that
+    it has just done, to see to the rest of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_taken = False
+        self._waiting: deque[tuple[J, Place[J]]] = deque()
+
+    def bring(self, job: J) -> J | None:
+        """None: do it, and then ``swap`` it. Else another thread does it, and this is what that one
+        has done before."""
+        with self._lock:
+            if not self._is_taken:
+                self._is_taken = True
+                return None
+            place: Place[J] = Place()
+            self._waiting.append((job, place))
+        return place.wait()
+
+    def swap(self, done: J) -> J | None:
+        """The job that is to be done next, by whose thread ``done`` is seen to; None where there is
+        none, and we see to it ourselves."""
+        with self._lock:
+            if not self._waiting:
+                self._is_taken = False
+                return None
+            job, place = self._waiting.popleft()
+        place.fill(done)
+        return job
+
+
+class Place(Generic[J]):
+    """Where a thread waits for a job that is done."""
+
+    __slots__ = ("_done", "_gate")
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._done: J
+
+    def wait(self) -> J:
+        self._gate.acquire()
+        return self._done
+
+    def fill(self, done: J) -> None:
+        self._done = done
+        self._gate.release()
 
 
 class Lead:

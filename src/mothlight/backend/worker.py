@@ -2,9 +2,9 @@
 
 Three threads take turns ("leader and followers"): one reads the next frame, one decodes and opens
 the files of the batch it has read, one runs the model. A thread that has read a batch hands the
-reading on, so that the next batch is prepared while this one computes, and nothing is passed
-between threads. Streams run in threads of their own (streams.py, stepping.py); asynchronous methods
-on one event loop.
+reading on, so that the next batch is prepared while this one computes; the thread at the model
+stays there as long as batches come (``Relay``), and the others answer for it. Streams run in
+threads of their own (streams.py, stepping.py), asynchronous methods on one event loop.
 """
 
 from __future__ import annotations
@@ -28,17 +28,27 @@ from ..service import Service
 from . import placement, vitals, wire
 from .arena import Arena
 from .base import ENVIRONMENT
-from .batch import Calls, Prepared
+from .batch import Calls, Parts, Prepared
 from .execution import Instance
 from .streams import Streams
 from .threads import Tasks, die, start_thread
-from .turns import Lead
+from .turns import Lead, Relay
 
 MAIN = "__mothlight_main__"
 
 QUICK = 0.0005
 """Seconds that a batch must take for another thread to be woken to read beside it; chosen, as a
 wake-up costs tens of microseconds here and much more where the cores are busy."""
+
+
+class Job:
+    """A batch on its way through the model; ``parts`` when it has been there."""
+
+    __slots__ = ("batch", "id", "parts")
+
+    def __init__(self, id: int, batch: Prepared) -> None:
+        self.id, self.batch = id, batch
+        self.parts: Parts
 
 
 class Worker:
@@ -57,6 +67,7 @@ class Worker:
         self.tasks = Tasks(loop)
         self.streams = Streams(instance, channel, self.tasks, self.start_thread)
         self.calls: dict[int, Calls] = {}  # of the batches that are here
+        self.relay: Relay[Job] = Relay()
         self.lead = Lead()  # who has it reads
         self.quick: set[str] = set()  # methods whose last batch took less than QUICK
 
@@ -125,14 +136,25 @@ class Worker:
         return Prepared(self.methods[frame.method], frame.payloads, self.calls[frame.id])
 
     def _run(self, frame: wire.Batch) -> None:
-        batch = self._prepare(frame)
-        results = self.instance.run(batch)
-        del self.calls[frame.id]
-        self.channel.send(wire.Results(frame.id, results, batch.seconds))
+        job = Job(frame.id, self._prepare(frame))
+        done = self.relay.bring(job)
+        while done is None:
+            job.parts = self.instance.compute(job.batch)
+            if following := self.relay.swap(job):
+                job = following
+            else:
+                done = job
+        self._answer(done)
+
+    def _answer(self, job: Job) -> None:
+        results = job.parts.finish()
+        del self.calls[job.id]
+        batch = job.batch
+        self.channel.send(wire.Results(job.id, results, batch.seconds))
         if batch.seconds < QUICK:
-            self.quick.add(frame.method)
+            self.quick.add(batch.method.name)
         else:
-            self.quick.discard(frame.method)
+            self.quick.discard(batch.method.name)
 
     async def _run_async(self, id: int, batch: Prepared) -> None:
         start = time.perf_counter()
