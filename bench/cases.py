@@ -270,7 +270,7 @@ OVERLOAD = Case(
     f"{TIMES} × the capacity of a model that takes {models.BATCH_TIME * 1000:g} ms for up to "
     f"{models.BATCH} calls, as on a device; open loop",
     (_MOTHLIGHT,),
-    (_overload(0), _overload(questions.DEADLINE)),
+    (_overload(0),),
     questions.review,
 )
 

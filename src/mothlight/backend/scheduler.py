@@ -30,6 +30,10 @@ timer for each would cost more than all the rest that is done for it here."""
 _FRESH = 5.0
 """Seconds that a cost is believed without another look."""
 
+_HICCUP = 3.0
+"""So many times its predicted cost is the most that is believed of a batch; a model that has become
+slower is known for it after some tens of them."""
+
 _TICK = 1e-4
 """Seconds that are no wait: a timer may fire that much early."""
 
@@ -54,8 +58,9 @@ class Line:
         self.kind = method.name if self.is_stream else "async" if method.is_async else "sync"
 
     def learn(self, size: int, seconds: float, now: float) -> None:
-        """Takes what a batch cost."""
-        self.cost.observe(size, seconds)
+        """Takes what a batch cost; a hiccup counts as a few batches, so that one refuses nobody."""
+        most = _HICCUP * self.cost.of(size) + 0.005 if self.cost.is_known else seconds
+        self.cost.observe(size, min(seconds, most))
         self.learnt = now
 
     def is_known(self, now: float) -> bool:
