@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -458,9 +459,12 @@ def test_a_crowd_waits_for_a_moment_only_and_others_as_long_as_allowed(run: Run)
         scheduler = known("alone", 0.01, runner)
         for number in range(65):
             submit(scheduler, "alone", str(number))
+        submit(scheduler, "alone", "not yet known for a crowd")
+        scheduler.line(METHODS["alone"]).batches = 32
+        scheduler.clock = lambda: time.monotonic() + 0.1  # so long they have waited
         with pytest.raises(Overloaded) as caught:
             submit(scheduler, "alone", "too many")
-        assert caught.value.retry_after == pytest.approx(0.64, abs=0.02)
+        assert caught.value.retry_after == pytest.approx(0.65, abs=0.02)
         leave_all(scheduler)
         scheduler.max_delay = 0.035
         for number in range(4):

@@ -27,6 +27,9 @@ _SOON = 1.0
 """Seconds before its deadline that a call gets a timer of its own: most have ended by then, and a
 timer for each would cost more than all the rest that is done for it here."""
 
+_SETTLED = 32
+"""Batches after which the first ones, which are slow, no longer count for much."""
+
 _FRESH = 5.0
 """Seconds that a cost is believed without another look."""
 
@@ -45,13 +48,14 @@ make every answer later, and not one more a second."""
 class Line:
     """The waiting calls of one method, and what its batches cost."""
 
-    __slots__ = ("cost", "is_stream", "kind", "learnt", "method", "queue", "size")
+    __slots__ = ("batches", "cost", "is_stream", "kind", "learnt", "method", "queue", "size")
 
     def __init__(self, method: Method[Any, Any, Any]) -> None:
         self.method = method
         self.queue: FairQueue[Ticket] = FairQueue()
         self.cost = Cost()
         self.learnt = 0.0  # when
+        self.batches = 0
         self.is_stream = method.cardinality.streams_out
         self.size = 1 if self.is_stream or not method.batching else method.batching.max_size
         # What competes for the same places in a runner:
@@ -62,6 +66,7 @@ class Line:
         most = _HICCUP * self.cost.of(size) + 0.005 if self.cost.is_known else seconds
         self.cost.observe(size, min(seconds, most))
         self.learnt = now
+        self.batches += 1
 
     def is_known(self, now: float) -> bool:
         """Whether what is known of the cost is new enough to refuse a call that none is before:
@@ -160,8 +165,10 @@ class Scheduler:
         ):
             metrics.call_refused(line.method.qualname, "deadline")
             raise Overloaded(retry_after=_retry(wait))
-        crowd = _CROWD * max(1, len(self.runners()))
-        if ahead and wait > (self.max_delay if ahead < crowd else min(self.max_delay, _CROWD_WAIT)):
+        longest = self.max_delay
+        if ahead >= _CROWD and self._is_crowd(line, ahead, now):
+            longest = min(longest, _CROWD_WAIT)
+        if ahead and wait > longest:
             metrics.call_refused(line.method.qualname, "delay")
             raise Overloaded(retry_after=_retry(wait))
         while self.waiting and (
@@ -173,6 +180,17 @@ class Scheduler:
                 raise Overloaded(retry_after=_retry(wait))
             last.fail(Overloaded(retry_after=_retry(wait)))
             self.drop(last)
+
+    def _is_crowd(self, line: Line, ahead: int, now: float) -> bool:
+        """Whether more wait than will soon be served. That they do wait is seen, too, not only
+        predicted: what is just starting would else refuse those that it can serve."""
+        head = line.queue.head()
+        return (
+            ahead >= _CROWD * max(1, len(self.runners()))
+            and line.batches >= _SETTLED
+            and head is not None
+            and now - head.since > _CROWD_WAIT / 2
+        )
 
     def predict_wait(self, line: Line, ahead: int, now: float) -> float:
         """Seconds until a runner would take a call of ``line`` that has ``ahead`` before it."""
