@@ -49,14 +49,10 @@ class Instance:
 
     def run(self, batch: Prepared) -> list[Result]:
         """Runs a synchronous unary method over a batch."""
-        return self.compute(batch).finish()
-
-    def compute(self, batch: Prepared) -> Parts:
-        """The same, but for what is left to do when the model is done with it."""
         method = batch.method
         parts = Parts(batch)
         if not batch.messages:
-            return parts
+            return parts.finish()
         with self.model:
             start = time.perf_counter()
             for part in parts:
@@ -70,7 +66,7 @@ class Instance:
                 except Exception as error:
                     parts.fail(part, error)
             batch.seconds = time.perf_counter() - start
-        return parts
+        return parts.finish()
 
     async def run_async(self, batch: Prepared) -> list[Result]:
         """The same for an ``async def``; such run side by side."""

@@ -121,54 +121,29 @@ class InOrder:
 
 class Relay(Generic[J]):
     """Lets one thread stay at the model: its core has the weights at hand, and another would first
-    have to be woken. Who comes with a job meanwhile leaves it to that thread, and gets the one that
-    it has just done, to see to the rest of it."""
+    have to be woken. Who comes with a job meanwhile leaves it to that thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._is_taken = False
-        self._waiting: deque[tuple[J, Place[J]]] = deque()
+        self._waiting: deque[J] = deque()
 
-    def bring(self, job: J) -> J | None:
-        """None: do it, and then ``swap`` it. Else another thread does it, and this is what that one
-        has done before."""
+    def bring(self, job: J) -> bool:
+        """Whether to do it, and then what ``next`` gives; else another thread will."""
         with self._lock:
-            if not self._is_taken:
-                self._is_taken = True
-                return None
-            place: Place[J] = Place()
-            self._waiting.append((job, place))
-        return place.wait()
+            if self._is_taken:
+                self._waiting.append(job)
+                return False
+            self._is_taken = True
+            return True
 
-    def swap(self, done: J) -> J | None:
-        """The job that is to be done next, by whose thread ``done`` is seen to; None where there is
-        none, and we see to it ourselves."""
+    def next(self) -> J | None:
+        """The job that is to be done next; None where there is none."""
         with self._lock:
-            if not self._waiting:
-                self._is_taken = False
-                return None
-            job, place = self._waiting.popleft()
-        place.fill(done)
-        return job
-
-
-class Place(Generic[J]):
-    """Where a thread waits for a job that is done."""
-
-    __slots__ = ("_done", "_gate")
-
-    def __init__(self) -> None:
-        self._gate = threading.Lock()
-        self._gate.acquire()
-        self._done: J
-
-    def wait(self) -> J:
-        self._gate.acquire()
-        return self._done
-
-    def fill(self, done: J) -> None:
-        self._done = done
-        self._gate.release()
+            if self._waiting:
+                return self._waiting.popleft()
+            self._is_taken = False
+            return None
 
 
 class Lead:

@@ -3,7 +3,7 @@
 Three threads take turns ("leader and followers"): one reads the next frame, one decodes and opens
 the files of the batch it has read, one runs the model. A thread that has read a batch hands the
 reading on, so that the next batch is prepared while this one computes; the thread at the model
-stays there as long as batches come (``Relay``), and the others answer for it. Streams run in
+stays there as long as batches come (``Relay``). Streams run in
 threads of their own (streams.py, stepping.py), asynchronous methods on one event loop.
 """
 
@@ -28,7 +28,7 @@ from ..service import Service
 from . import placement, vitals, wire
 from .arena import Arena
 from .base import ENVIRONMENT
-from .batch import Calls, Parts, Prepared
+from .batch import Calls, Prepared
 from .execution import Instance
 from .streams import Streams
 from .threads import Tasks, die, start_thread
@@ -41,14 +41,8 @@ QUICK = 0.0005
 wake-up costs tens of microseconds here and much more where the cores are busy."""
 
 
-class Job:
-    """A batch on its way through the model; ``parts`` when it has been there."""
-
-    __slots__ = ("batch", "id", "parts")
-
-    def __init__(self, id: int, batch: Prepared) -> None:
-        self.id, self.batch = id, batch
-        self.parts: Parts
+Job = tuple[int, Prepared]
+"""A batch on its way through the model, and its number."""
 
 
 class Worker:
@@ -136,25 +130,19 @@ class Worker:
         return Prepared(self.methods[frame.method], frame.payloads, self.calls[frame.id])
 
     def _run(self, frame: wire.Batch) -> None:
-        job = Job(frame.id, self._prepare(frame))
-        done = self.relay.bring(job)
-        while done is None:
-            job.parts = self.instance.compute(job.batch)
-            if following := self.relay.swap(job):
-                job = following
+        brought = (frame.id, self._prepare(frame))
+        job: Job | None = brought if self.relay.bring(brought) else None
+        while job:
+            id, batch = job
+            # Answered before the next one runs: who knows whether that lets another thread run.
+            results = self.instance.run(batch)
+            del self.calls[id]
+            self.channel.send(wire.Results(id, results, batch.seconds))
+            if batch.seconds < QUICK:
+                self.quick.add(batch.method.name)
             else:
-                done = job
-        self._answer(done)
-
-    def _answer(self, job: Job) -> None:
-        results = job.parts.finish()
-        del self.calls[job.id]
-        batch = job.batch
-        self.channel.send(wire.Results(job.id, results, batch.seconds))
-        if batch.seconds < QUICK:
-            self.quick.add(batch.method.name)
-        else:
-            self.quick.discard(batch.method.name)
+                self.quick.discard(batch.method.name)
+            job = self.relay.next()
 
     async def _run_async(self, id: int, batch: Prepared) -> None:
         start = time.perf_counter()
