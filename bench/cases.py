@@ -251,26 +251,23 @@ CANCEL = Case(
 )
 
 
-def _overload(deadline: float) -> Overload:
-    what = f"deadlines of {deadline:g} s: " if deadline else "no deadlines: "
-    return Overload(
-        Row(f"{what}answered in time", "/s", (ratio("overloaded", "capacity", least=0.95),)),
-        Row(f"{what}p99 of the accepted", "ms", (ratio("overloaded", "at capacity", most=2),)),
-        Row(f"{what}p99 of the refusals", "ms", (alone("refused", most=10), alone("client late"))),
-        Row(f"{what}back to normal after", "s", (alone("recovery", most=1),)),
-        Row(f"{what}neither answered nor refused", "%", (alone("share", most=1),)),
-        Row(f"{what}memory grew by", "MB", (alone("growth"),)),
-        partial(questions.review, timeout=deadline),
-        MOTHLIGHT,
-    )
-
-
 OVERLOAD = Case(
     "overload",
     f"{TIMES} × the capacity of a model that takes {models.BATCH_TIME * 1000:g} ms for up to "
     f"{models.BATCH} calls, as on a device; open loop",
     (_MOTHLIGHT,),
-    (_overload(0),),
+    (
+        Overload(
+            Row("answered in time", "/s", (ratio("overloaded", "capacity", least=0.95),)),
+            Row("p99 of the accepted", "ms", (ratio("overloaded", "at capacity", most=2),)),
+            Row("p99 of the refusals", "ms", (alone("refused", most=10), alone("client late"))),
+            Row("back to normal after", "s", (alone("recovery", most=1),)),
+            Row("neither answered nor refused", "%", (alone("share", most=1),)),
+            Row("memory grew by", "MB", (alone("growth"),)),
+            questions.review,
+            MOTHLIGHT,
+        ),
+    ),
     questions.review,
 )
 

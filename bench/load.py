@@ -26,15 +26,13 @@ _SCRIPT = Path(__file__).parent / "wrk.lua"
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent again and again. ``items``: how many a stream answers with; 0 for a call.
-    ``timeout``: the deadline that is sent along, in seconds; 0 for none."""
+    """What is sent again and again. ``items``: how many a stream answers with; 0 for a call."""
 
     verb: str
     path: str
     media_type: str = ""
     body: bytes = b""
     items: int = 0
-    timeout: float = 0.0
 
     @property
     def headers(self) -> dict[str, str]:
@@ -44,8 +42,6 @@ class Request:
             headers["Content-Type"] = self.media_type
         if self.items:
             headers["Accept"] = "application/x-ndjson"
-        if self.timeout:
-            headers["Request-Timeout"] = f"{self.timeout:g}"
         return headers
 
     def encode(self, port: int) -> bytes:

@@ -7,14 +7,11 @@ import json
 from . import models
 from .load import Request
 
-DEADLINE = 0.25
-"""Seconds after which a caller of the overloaded model waits no more, where it says so."""
 
-
-def review(path: str = "/score", timeout: float = 0.0) -> Request:
+def review(path: str = "/score") -> Request:
     """A short text to score."""
     body = json.dumps({"text": models.TEXT}).encode()
-    return Request("POST", path, "application/json", body, timeout=timeout)
+    return Request("POST", path, "application/json", body)
 
 
 def photo(path: str = "/classify", part: str = "file") -> Request:

@@ -278,10 +278,9 @@ def _batched(
 
     Its callers send one message and get one answer; an item that is returned as an ``Error`` fails
     for its own caller only. ``max_size``: most calls in a batch. ``max_wait``: seconds that a free
-    worker waits for company. ``idempotent``: a batch that fails as a whole is run once more, each
-    call by itself, so that only the guilty one fails; ``False`` where running a message twice does
-    harm (it sends mail, it counts): then every call of such a batch fails. The rest as in
-    ``@method``.
+    worker waits for company. ``idempotent``: a batch that fails as a whole is run again in
+    halves, until only the guilty fail; ``False`` where running a message twice does harm (it sends
+    mail, it counts): then every call of such a batch fails. The rest as in ``@method``.
     """
 
     def mark(func: Any) -> Any:

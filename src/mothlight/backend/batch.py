@@ -173,7 +173,6 @@ class Parts:
         self._rest = [whole] if batch.method.is_batched else whole.split(1)
         self._guilty: list[str] = []
         self._error: BaseException | None = None  # of the guilty, or else of the whole
-        self._answered: list[tuple[Part, Sequence[Any]]] = []
 
     def __iter__(self) -> Iterator[Part]:
         while self._rest:
@@ -187,11 +186,8 @@ class Parts:
         have one answer for each member."""
         batch = self.batch
         check_length(batch.method, returned, len(part.members))
-        if batch.method.is_batched:
-            self._answered.append((part, returned))
-        else:  # it may be something of the service's own, which the next call changes
-            member = part.members[0]
-            batch.results[member] = encode(batch.method, returned[0], batch.calls.ids[member])
+        for member, value in zip(part.members, returned, strict=True):
+            batch.results[member] = encode(batch.method, value, batch.calls.ids[member])
 
     def fail(self, part: Part, error: BaseException) -> None:
         """Takes what the model raised for a part."""
@@ -201,28 +197,19 @@ class Parts:
             self._rest += part.split((size + 1) // 2)
             self._error = self._error or error
             return
-        if isinstance(error, Cancelled) and (gone := self._gone(part)):
-            problem = gone  # it asked, and says so in its own way
-        elif isinstance(error, Error):
+        if isinstance(error, Error):
             problem = declared(method, error)
         else:
             problem = Internal().problem()
             self._error = error if not self._guilty else self._error
             self._guilty += part.ids
-        for member in part.members:
-            self.batch.results[member] = problem
-
-    def _gone(self, part: Part) -> dict[str, Any] | None:
         calls, now = self.batch.calls, time.monotonic()
-        return next((calls.gone(m, now) for m in part.members if calls.gone(m, now)), None)
+        for member in part.members:  # a method that saw nobody waiting may say so by Cancelled
+            gone = calls.gone(member, now) if isinstance(error, Cancelled) else None
+            self.batch.results[member] = gone or problem
 
     def finish(self) -> list[Result]:
-        """The results of the whole batch; what failed in it is logged once. The answers of a
-        batched method are encoded here, when the next batch may have the model already."""
-        method, ids, results = self.batch.method, self.batch.calls.ids, self.batch.results
-        for part, returned in self._answered:
-            for member, value in zip(part.members, returned, strict=True):
-                results[member] = encode(method, value, ids[member])
+        """The results of the whole batch; what failed in it is logged once."""
         name = self.batch.method.qualname
         if self._guilty:
             ids, told = ", ".join(self._guilty), {"calls": self._guilty, "method": name}

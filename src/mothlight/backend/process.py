@@ -36,7 +36,6 @@ _CROWDED = 2
 """So many times the streams of one step may be in the worker: the readers of some may be slow, and
 their places are not to stay empty."""
 
-
 _LEAVE = 1.0
 """Seconds in which a worker that is told to go has to end, and one that was killed."""
 

@@ -166,7 +166,7 @@ class Scheduler:
             metrics.call_refused(line.method.qualname, "deadline")
             raise Overloaded(retry_after=_retry(wait))
         longest = self.max_delay
-        if ahead >= _CROWD and self._is_crowd(line, ahead, now):
+        if self._is_crowd(line, ahead, now):
             longest = min(longest, _CROWD_WAIT)
         if ahead and wait > longest:
             metrics.call_refused(line.method.qualname, "delay")
@@ -184,13 +184,10 @@ class Scheduler:
     def _is_crowd(self, line: Line, ahead: int, now: float) -> bool:
         """Whether more wait than will soon be served. That they do wait is seen, too, not only
         predicted: what is just starting would else refuse those that it can serve."""
+        if ahead < _CROWD or line.batches < _SETTLED or ahead < _CROWD * len(self.runners()):
+            return False
         head = line.queue.head()
-        return (
-            ahead >= _CROWD * max(1, len(self.runners()))
-            and line.batches >= _SETTLED
-            and head is not None
-            and now - head.since > _CROWD_WAIT / 2
-        )
+        return head is not None and now - head.since > _CROWD_WAIT / 2
 
     def predict_wait(self, line: Line, ahead: int, now: float) -> float:
         """Seconds until a runner would take a call of ``line`` that has ``ahead`` before it."""

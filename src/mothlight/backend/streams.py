@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..call import Call
-from ..errors import DeadlineExceeded, Error, Internal
+from ..errors import DeadlineExceeded, Error
 from ..schema import Payload
 from ..service import Method
 from . import wire
-from .execution import Instance, log
+from .answers import failure
+from .execution import Instance
 from .stepping import Member, Stepper
 from .threads import Tasks
 from .turns import QUICK, Turn, Turns
@@ -162,13 +163,7 @@ class Streams:
         except Error as error:
             problem = error.problem()
         except Exception:
-            log.exception(
-                "a stream of %s failed (call %s)",
-                method.qualname,
-                frame.call,
-                extra={"calls": [frame.call], "method": method.qualname},
-            )
-            problem = Internal().problem()
+            problem = failure(method, [frame.call])
         self._end(frame.id, problem, is_awaited=not stream.is_cancelled)
 
     def _slice(self, id: int, method: str, items: Iterator[Payload], stream: Stream) -> bool:
@@ -211,13 +206,7 @@ class Streams:
         except Error as error:
             problem = error.problem()
         except Exception:
-            log.exception(
-                "a stream of %s failed (call %s)",
-                method.qualname,
-                frame.call,
-                extra={"calls": [frame.call], "method": method.qualname},
-            )
-            problem = Internal().problem()
+            problem = failure(method, [frame.call])
         self._end(frame.id, problem, is_awaited=not stream.is_cancelled)
 
     def _end(self, id: int, problem: dict[str, Any] | None, *, is_awaited: bool) -> None:

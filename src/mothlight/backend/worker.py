@@ -3,8 +3,8 @@
 Three threads take turns ("leader and followers"): one reads the next frame, one decodes and opens
 the files of the batch it has read, one runs the model. A thread that has read a batch hands the
 reading on, so that the next batch is prepared while this one computes; the thread at the model
-stays there as long as batches come (``Relay``). Streams run in
-threads of their own (streams.py, stepping.py), asynchronous methods on one event loop.
+stays there as long as batches come (``Relay``). Streams run in threads of their own (streams.py,
+stepping.py), asynchronous methods on one event loop.
 """
 
 from __future__ import annotations
