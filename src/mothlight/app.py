@@ -17,12 +17,16 @@ from typing import Any, TypeVar
 from starlette.middleware.cors import CORSMiddleware
 
 from .backend import Backend, LocalBackend, Pool, Request
+from .calls.local import LocalCalls
 from .contracts import build
 from .errors import DefinitionError, Unavailable
+from .principal import Authenticate
 from .protocols import http
 from .protocols.observer import Observer
 from .protocols.pages import Pages
+from .protocols.resource import Resource
 from .protocols.rest import Rest
+from .protocols.status import CALLS
 from .schema import Payload
 from .service import Method, ServerStream, Service, Unary
 from .settings import Settings
@@ -32,7 +36,15 @@ O = TypeVar("O")  # noqa: E741
 
 log = logging.getLogger("mothlight")
 
-EXPOSED = ("Call-Id", "Server-Timing", "Retry-After", "Location", "ETag")
+EXPOSED = (
+    "Call-Id",
+    "Server-Timing",
+    "Retry-After",
+    "Location",
+    "ETag",
+    "Preference-Applied",
+    "WWW-Authenticate",
+)
 
 
 class App:
@@ -40,12 +52,15 @@ class App:
 
     ``options`` are the fields of ``Settings``; what is not given comes from the environment and
     ``mothlight.toml``. ``backend`` runs the models elsewhere than in worker processes.
+    ``authenticate`` finds out who calls, in every protocol; without it anybody may call, and the id
+    of a call is its secret.
     """
 
     def __init__(
         self,
         *services: type,
         backend: Backend | None = None,
+        authenticate: Authenticate | None = None,
         settings: Settings | None = None,
         **options: Any,
     ) -> None:
@@ -53,13 +68,15 @@ class App:
             raise DefinitionError("an App needs a service", "write   App(Sentiment)")
         settings = settings or Settings(**options)
         self.settings = settings
-        self._classes, self._given = services, backend
+        self._classes, self._given, self._authenticate = services, backend, authenticate
         self.services = [Service.of(cls) for cls in services]
         self.contract = build(self.services)
         self.backend = backend or self._backend()
         _check_routes(self.services)
         self._observer = Observer.of(self.services, settings)
-        self.rest = Rest(self.services, self.backend, settings, self._observer)
+        self.calls = LocalCalls(self.backend, settings)
+        self.rest = Rest(self.services, self.calls, settings, self._observer, authenticate)
+        self._resource = Resource(self.calls, settings, authenticate)
         self._pages = Pages(self.services, self.contract, self.backend, settings, self.rest.routes)
         self._asgi: Any = self._serve
         if settings.cors:
@@ -78,7 +95,12 @@ class App:
         if not options:
             return self
         given = {name: getattr(self.settings, name) for name in self.settings.model_fields_set}
-        return App(*self._classes, backend=self._given, **{**given, **options})
+        return App(
+            *self._classes,
+            backend=self._given,
+            authenticate=self._authenticate,
+            **{**given, **options},
+        )
 
     def _backend(self) -> Backend:
         settings = self.settings
@@ -92,6 +114,7 @@ class App:
         """Starts the workers, and returns when every model is loaded. Raises StartupError."""
         if self._started == 0:
             await self.backend.start()
+            await self.calls.start()
             if self._observer:
                 self._observer.start()
         self._started += 1
@@ -101,7 +124,8 @@ class App:
         """Lets accepted calls end for ``grace`` seconds, then ends the workers."""
         self._started -= 1
         if self._started == 0:
-            await self.backend.stop(self.settings.grace)
+            await self.calls.stop(self.settings.drain)
+            await self.backend.stop(self.settings.drain)
             if self._observer:
                 await asyncio.to_thread(self._observer.stop)
 
@@ -183,9 +207,14 @@ class App:
         path, root = scope["path"], scope.get("root_path", "")
         if root and path.startswith(f"{root}/"):  # a proxy may have cut its prefix off already
             path = path[len(root) :]
+        protocol: Rest | Resource | None = None
         if path in self.rest.routes:
+            protocol = self.rest
+        elif path.startswith(f"{CALLS}/"):
+            protocol = self._resource
+        if protocol:
             if self._was_started or self._given:
-                await self.rest.serve(scope, receive, send, path)
+                await protocol.serve(scope, receive, send, path)
             else:
                 log.error("%s was called before start(): %s", path, _UNSTARTED)
                 unstarted = Unavailable(reason="the server has not started")

@@ -103,7 +103,7 @@ def _reload(target: str, arguments: Sequence[str], **given: Any) -> int:
     from .reload import supervise
 
     settings = find_app(target, given).settings
-    return supervise(target, arguments, settings.host, settings.port, settings.grace)
+    return supervise(target, arguments, settings.host, settings.port, settings.drain)
 
 
 def _openapi(target: str, version: str) -> int:

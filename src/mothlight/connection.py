@@ -20,8 +20,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from .backend.base import Reply
 from .errors import MalformedRequest, Unavailable
 from .method import Method
+from .protocols.exchange import Exchange
 from .protocols.http import Answer
-from .protocols.rest import Call, Rest
+from .protocols.rest import Rest
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's head. llhttp, which uvicorn parses with, has no bound of its own."""
@@ -40,7 +41,7 @@ and would be lost with it."""
 _DAWDLE = 0.05
 """Seconds that the rest of such a body may take, before ASGI's way waits for it."""
 
-_LONG_WAY = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
+_LONG_WAY = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"prefer"))
 """Headers of requests that never go the short way."""
 
 
@@ -233,14 +234,14 @@ class Short:
         self.headers: dict[bytes, bytes] = {}
         self.body = b""
         self.response_complete = self.keep_alive = True
-        self._call: Call
+        self._call: Exchange
         self._future: asyncio.Future[Reply] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, method: Method[Any, Any, Any]) -> None:
         """Takes a request whose head is whole."""
         self.is_open, self.body = True, b""
-        self._call = Call(method, self.connection.client)
+        self._call = Exchange(method, self.connection.client)
 
     def wait(self, give_up: Callable[[], None]) -> None:
         """Waits a moment for the rest of the body."""

@@ -12,6 +12,11 @@
     ├── RouteNotFound           404
     ├── MethodNotAllowed        405
     ├── Unauthenticated         401
+    ├── QuotaExceeded           429  over the caller's own rate or concurrency; retry_after seconds
+    ├── CallNotFound            404  no call of this caller has the id; it may have expired
+    ├── KeyReused               422  the same idempotency key with another request
+    ├── ItemsGone               400  a stream cannot be resumed there: the items are not kept
+    ├── Superseded              409  a newer call with the same supersede key has taken its place
     ├── Overloaded              503  refused before it cost anything; retry_after seconds
     ├── Unavailable             503  the worker died or the server is stopping
     ├── DeadlineExceeded        504
@@ -26,15 +31,16 @@ fields, and beside them the fields themselves.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import string
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, dataclass_transform, get_type_hints
 
 from .codes import Code
+from .definition import DefinitionError
 
 __all__ = [
     "BadMedia",
+    "CallNotFound",
     "Cancelled",
     "Code",
     "DeadlineExceeded",
@@ -42,14 +48,18 @@ __all__ = [
     "Error",
     "Internal",
     "InvalidRequest",
+    "ItemsGone",
+    "KeyReused",
     "MalformedRequest",
     "MethodNotAllowed",
     "NotAcceptable",
     "Overloaded",
     "PayloadTooLarge",
+    "QuotaExceeded",
     "RemoteError",
     "RequestTimeout",
     "RouteNotFound",
+    "Superseded",
     "Unauthenticated",
     "Unavailable",
     "UnsupportedMedia",
@@ -58,31 +68,6 @@ __all__ = [
 
 RESERVED = frozenset({"type", "title", "status", "detail", "instance", "code"})
 """Members that RFC 9457 and we give to every problem document: no field may have their names."""
-
-
-class DefinitionError(TypeError):
-    """A definition that cannot work: ``file:line: what is wrong`` and, below it, what to write."""
-
-    def __init__(self, what: str, mend: str = "", *, at: object = None) -> None:
-        self.what, self.mend, self.location = what, mend, locate(at)
-        message = f"{self.location}: {what}" if self.location else what
-        super().__init__(f"{message}\n  {mend}" if mend else message)
-
-
-def locate(thing: object) -> str:
-    """``file:line`` of a class or function, or "" where the source cannot be found."""
-    try:
-        target = inspect.unwrap(thing) if callable(thing) else thing
-        lines, number = inspect.getsourcelines(target)  # type: ignore[arg-type]
-        path = inspect.getsourcefile(target)  # type: ignore[arg-type]
-    except (TypeError, OSError):
-        return ""
-    # A decorated definition starts at its decorators; the reader wants the line of def or class.
-    skip = next((i for i, s in enumerate(lines) if s.lstrip().startswith(_STARTS)), 0)
-    return f"{path}:{number + skip}"
-
-
-_STARTS = ("def ", "class ", "async def ")
 
 
 @dataclass_transform(kw_only_default=True)
@@ -310,6 +295,42 @@ class Unauthenticated(Error):
     reason: str = "no valid credentials"
 
 
+class QuotaExceeded(Error):
+    "over the {what} that this caller may have; try again in {retry_after} s"
+
+    code = Code.RESOURCE_EXHAUSTED
+    what: str
+    retry_after: float
+
+
+class CallNotFound(Error):
+    "there is no such call, or it is no longer kept"
+
+    code = Code.NOT_FOUND
+
+
+class KeyReused(Error):
+    "this Idempotency-Key was sent with another request before"
+
+    code = Code.INVALID_ARGUMENT
+    status = 422
+
+
+class ItemsGone(Error):
+    "the items after number {after} are not kept; those after {first} and up to {last} are"
+
+    code = Code.OUT_OF_RANGE
+    after: int
+    first: int
+    last: int
+
+
+class Superseded(Error):
+    "a newer call has taken its place"
+
+    code = Code.ABORTED
+
+
 class Overloaded(Error):
     "the server has more work than it can do; try again in {retry_after} s"
 
@@ -354,6 +375,11 @@ BUILT_IN: tuple[type[Error], ...] = (
     RouteNotFound,
     MethodNotAllowed,
     Unauthenticated,
+    QuotaExceeded,
+    CallNotFound,
+    KeyReused,
+    ItemsGone,
+    Superseded,
     Overloaded,
     Unavailable,
     DeadlineExceeded,

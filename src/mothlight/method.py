@@ -61,6 +61,11 @@ class Cardinality(enum.Enum):
     def streams_out(self) -> bool:
         return self in (Cardinality.SERVER_STREAM, Cardinality.DUPLEX)
 
+    @property
+    def streams(self) -> bool:
+        """Whether any side does."""
+        return self is not Cardinality.UNARY
+
 
 @dataclass(frozen=True)
 class Batching:

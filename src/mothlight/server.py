@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 server_header=False,
                 timeout_keep_alive=max(1, round(settings.keep_alive)),
-                timeout_graceful_shutdown=max(1, round(settings.grace)),
+                timeout_graceful_shutdown=max(1, round(settings.drain)),
                 backlog=2048,
             )
         )

@@ -6,6 +6,7 @@ Each field is an argument of ``App(...)``, an environment variable (``MOTHLIGHT_
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
@@ -32,13 +33,43 @@ class Settings(BaseSettings):
         1, description="worker processes for each service; 0 runs the models in this process"
     )
     start_timeout: PositiveFloat = Field(300.0, description="seconds a worker may take to load")
-    grace: float = Field(30.0, ge=0, description="seconds that accepted calls get when we stop")
+    drain: float = Field(30.0, ge=0, description="seconds that accepted calls get when we stop")
     max_queue: PositiveInt = Field(1024, description="calls that may wait for each service")
     max_queue_bytes: PositiveInt = Field(
         256 * 1024 * 1024, description="bytes of requests that may wait for each service"
     )
     max_delay: PositiveFloat = Field(
         10.0, description="seconds that a call may have to wait to be accepted"
+    )
+
+    calls: str = Field(
+        "memory", description="where calls are known: memory, or redis://host for all replicas"
+    )
+    grace: float = Field(
+        30.0,
+        ge=0,
+        description="seconds a call that has its client's key lives without a connection",
+    )
+    keep: PositiveFloat = Field(
+        300.0, description="seconds the answer of such a call is kept, for who sends its key again"
+    )
+    background: PositiveFloat = Field(
+        3600.0, description="longest time of a call in the background (Prefer: respond-async)"
+    )
+    max_calls: PositiveInt = Field(100_000, description="calls that are kept; the oldest go first")
+    max_calls_bytes: PositiveInt = Field(
+        256 * 1024 * 1024, description="bytes of answers and streams that are kept"
+    )
+    max_log: PositiveInt = Field(
+        8 * 1024 * 1024, description="bytes of one stream that are kept for who resumes it"
+    )
+    max_log_items: PositiveInt = Field(65_536, description="items of it")
+    keys: Path | None = Field(
+        None, description="file of API keys (mothlight keys new); without one anybody may call"
+    )
+    rate: PositiveFloat | None = Field(None, description="calls a second that a caller may begin")
+    concurrency: PositiveInt | None = Field(
+        None, description="calls of one caller that may run at once"
     )
 
     device: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -42,7 +42,7 @@ class TestClient(Client):
                 raise TypeError("TestClient takes an App alone: it has its services and settings")
             app = first
         else:
-            app = App(*services, **{"workers": 0, "grace": 1.0, **settings})  # type: ignore[arg-type]
+            app = App(*services, **{"workers": 0, "drain": 1.0, **settings})  # type: ignore[arg-type]
         # trust_env: a proxy that the environment names would be asked for the loopback, too.
         super().__init__("http://127.0.0.1", trust_env=False)
         self._thread = _Thread(app)

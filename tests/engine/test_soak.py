@@ -204,7 +204,7 @@ def test_soak(capsys: pytest.CaptureFixture[str]) -> None:
     async def main() -> Soak:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: errors.append(context))
-        app = App(Mill, workers=2, grace=5, max_queue=64, worker_calls=4000)
+        app = App(Mill, workers=2, drain=5, max_queue=64, worker_calls=4000)
         async with app:
             soak = Soak(app, seed)
             until = loop.time() + SECONDS

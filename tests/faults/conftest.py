@@ -74,7 +74,7 @@ def faulty(tmp_path: Path) -> Iterator[Callable[..., Faulty]]:
         environment = {MARK: mark, **options.pop("environment", {})}
         target = options.pop("target", f"{FAULTY}:Faulty")
         log = tmp_path / f"{len(started)}.log"
-        server = Faulty(target, log, environment=environment, **{"grace": 5, **options})
+        server = Faulty(target, log, environment=environment, **{"drain": 5, **options})
         server.mark = mark
         started.append(server)
         return server.wait() if wait else server

@@ -48,7 +48,7 @@ def test_drains_lose_no_call(faulty: Start, show: Show) -> None:
 
 
 def test_a_drain_ends_though_a_model_hangs(faulty: Start, show: Show) -> None:
-    server = faulty(workers=1, grace=10)
+    server = faulty(workers=1, drain=10)
     assert server.call("hang", "sleep", timeout=0.2)[0] == 504
     begin = time.monotonic()
     server.process.send_signal(signal.SIGTERM)

@@ -434,7 +434,7 @@ def test_trap_28_a_preflight_is_answered(pictured: Live) -> None:
 
 
 def test_trap_29_a_full_queue_refuses_at_once(serve: Callable[..., Live]) -> None:
-    server = serve(f"{TUTORIAL}:Texts", max_queue=4, grace=5)
+    server = serve(f"{TUTORIAL}:Texts", max_queue=4, drain=5)
     body = request("POST", "/sleep", b"0.4")
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         begin = time.monotonic()
@@ -465,7 +465,7 @@ def test_trap_29_the_deadline_is_kept(pictured: Live, serve: Callable[..., Live]
 
 
 def test_trap_29_a_drain_answers_what_was_accepted(serve: Callable[..., Live]) -> None:
-    server = serve(f"{TUTORIAL}:Texts", grace=10)
+    server = serve(f"{TUTORIAL}:Texts", drain=10)
     with server.connect() as raw:
         raw.send(request("POST", "/sleep", b"1"))
         wait_until(lambda: server.metric("mothlight_batch_size_count", method="Texts.sleep"), "it")

@@ -110,7 +110,7 @@ def test_a_service_that_cannot_start_ends_with_status_3() -> None:
 def test_a_server_that_is_told_to_stop_drains_a_slow_call(
     serve: Callable[..., Live], tmp_path: Path, stop: signal.Signals
 ) -> None:
-    server = serve(f"{SERVICES / 'trade.py'}:Trade", grace=15)
+    server = serve(f"{SERVICES / 'trade.py'}:Trade", drain=15)
     path = str(tmp_path / "held")
     answers: list[Any] = []
 

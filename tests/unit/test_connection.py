@@ -216,7 +216,7 @@ def test_another_asgi_server_would_answer_alike(run: Run, short: str, case: str)
     headers = {k: v.strip() for k, _, v in (line.partition(":") for line in lines)}
 
     async def main() -> Any:
-        async with App(Desk, workers=0, grace=1, max_body=150_000) as app:
+        async with App(Desk, workers=0, drain=1, max_body=150_000) as app:
             return await Exchange(app, verb, path, body, headers=headers)()
 
     theirs = run(main())
@@ -325,7 +325,7 @@ def test_a_request_may_come_in_pieces(run: Run, case: str) -> None:
             assert await answers([cut]) == whole, cut
         assert await answers(list(range(1, len(request)))) == whole
 
-    app = App(Desk, workers=0, grace=1)
+    app = App(Desk, workers=0, drain=1)
 
     async def started() -> None:
         async with app:
@@ -340,7 +340,7 @@ def test_a_body_that_dawdles_is_waited_for_elsewhere(
     monkeypatch.setattr("mothlight.connection._DAWDLE", 0.001)
 
     async def main() -> None:
-        async with App(Desk, workers=0, grace=1, body_timeout=0.3) as app:
+        async with App(Desk, workers=0, drain=1, body_timeout=0.3) as app:
             for rest, status in ((NOTE[3:], b"200"), (b"", b"408")):
                 made, transport = connect(app)
                 made.data_received(GOOD[: -len(NOTE) + 3])

@@ -217,7 +217,7 @@ def test_workers_that_die_young_are_started_less_and_less_often(
 
 def test_a_stop_waits_for_nobody_who_has_left(run: Run, folder: Folder) -> None:
     async def main() -> float:
-        async with serving(grace=20) as (app, _):
+        async with serving(drain=20) as (app, _):
             with pytest.raises(DeadlineExceeded):
                 await app.call(Frail.sleep, 3600.0, timeout=0.1)
             begin = time.monotonic()

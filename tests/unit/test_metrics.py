@@ -240,7 +240,7 @@ def test_why_workers_were_replaced(run: Run) -> None:
 
 def test_ready_is_false_while_no_worker_is(run: Run) -> None:
     async def main() -> None:
-        async with App(Trade, Second, workers=1, grace=5) as made:
+        async with App(Trade, Second, workers=1, drain=5) as made:
             answer = await ask(made, "GET", "/health/ready")
             assert (answer.status, answer.headers["cache-control"]) == (200, "no-store")
             assert answer.json == {

@@ -320,7 +320,7 @@ def test_a_killed_stream_is_unavailable_and_not_an_end(run: Run) -> None:
 
 def test_stop_drains_what_was_accepted(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
-        made = App(Trade, workers=1, grace=15)
+        made = App(Trade, workers=1, drain=15)
         await made.start()
         path = str(tmp_path / "held")
         held = [asyncio.create_task(made.call(Trade.hold, path)) for _ in range(5)]
@@ -343,7 +343,7 @@ def test_stop_drains_what_was_accepted(run: Run, tmp_path: Path) -> None:
 
 def test_stop_waits_no_longer_than_its_grace(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
-        made = App(Trade, workers=1, grace=0.1)
+        made = App(Trade, workers=1, drain=0.1)
         await made.start()
         path = str(tmp_path / "held")
         held = [asyncio.create_task(made.call(Trade.hold, path)) for _ in range(4)]

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import DeadlineExceeded
+from ..principal import Principal
 from ..schema import Payload
 from ..service import Method
 from ..timeline import Timeline
+from .inbox import Inbox
 
 T = TypeVar("T")
 
@@ -26,8 +28,9 @@ class StartupError(RuntimeError):
 class Request:
     """One call as it is handed to a backend. ``deadline`` is a time of the event loop's clock (the
     system's monotonic one) in seconds, or None; ``urgency`` goes from 0 (first) to 7 (RFC 9218);
-    ``principal`` is whose call it is: principals take turns. ``timeline`` is told what happens to
-    the call, where somebody wants to know."""
+    ``principal`` is whose call it is: principals take turns; ``quota`` says how many it may have.
+    ``timeline`` is told what happens to the call, where somebody wants to know. ``inbox`` holds the
+    messages of a method that takes a stream of them (its ``payload`` then is null)."""
 
     method: Method[Any, Any, Any]
     payload: Payload
@@ -36,6 +39,8 @@ class Request:
     urgency: int = 3
     principal: str = ""
     timeline: Timeline | None = None
+    quota: Principal | None = None
+    inbox: Inbox | None = None
 
     @property
     def size(self) -> int:
@@ -73,7 +78,8 @@ class Backend(Protocol):
         ...
 
     def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:
-        """The items of a server stream, each time as many as have come. Raises Error; closing the
+        """The items of a stream, each time as many as have come: of a method that streams out, in,
+        or both ways (one that only takes a stream gives one item). Raises Error; closing the
         iterator cancels the call."""
         ...
 

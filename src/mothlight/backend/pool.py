@@ -24,7 +24,7 @@ class Pool:
         terms = Terms(
             _placements(settings, len(services)),
             settings.start_timeout,
-            settings.grace,
+            settings.drain,
             Limits(settings.worker_memory, settings.worker_calls),
             wire.Log(settings.log, settings.log_level),
         )

@@ -10,7 +10,7 @@ import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
@@ -23,7 +23,10 @@ from ..errors import (
     RequestTimeout,
     Unavailable,
 )
+from ..principal import Credentials
 from ..settings import Settings
+
+T = TypeVar("T")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -34,6 +37,9 @@ JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 _WHITE = b" \t"
 _OURS = ("127.0.0.1", "::1")
+
+_PATIENCE = 0.05
+"""Seconds after which a call is worth watching for its client to leave."""
 
 _GAP, _LEFT = 0.5, 64 * 1024 * 1024
 """Seconds without a byte, and bytes, that the rest of a refused body is waited for."""
@@ -66,6 +72,36 @@ class Departure:
         self._task.cancel()
 
 
+async def watched(
+    future: asyncio.Future[T], receive: Receive, loop: asyncio.AbstractEventLoop
+) -> T:
+    """The answer; ClientGone, and the call cancelled, when the client leaves before it is there.
+
+    Most calls end sooner than a watcher could be started, so one is started only for slow ones.
+    """
+    task = asyncio.current_task(loop)  # without it, a system call asks which loop is ours
+    assert task
+    departure = Departure(receive, task)
+    watcher: asyncio.Task[None] | None = None
+
+    def start() -> None:
+        nonlocal watcher
+        watcher = asyncio.create_task(departure.watch())
+
+    timer = loop.call_later(_PATIENCE, start)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        if departure.seen:
+            task.uncancel()
+            raise ClientGone from None
+        raise
+    finally:
+        timer.cancel()
+        if watcher:
+            watcher.cancel()
+
+
 def head(scope: Scope) -> dict[bytes, bytes]:
     """The request's headers; of one that stands twice the last counts."""
     return dict(scope["headers"])
@@ -78,6 +114,14 @@ def peer(client: tuple[str, int] | None, headers: dict[bytes, bytes]) -> str:
     if host in _OURS and (named := headers.get(b"x-forwarded-for")):
         return named.rpartition(b",")[2].strip(_WHITE).decode("latin-1")[:64]
     return host
+
+
+def credentials(
+    client: tuple[str, int] | None, headers: dict[bytes, bytes], path: str
+) -> Credentials:
+    """What a request says of its caller."""
+    text = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+    return Credentials(text, peer(client, headers), path)
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Settings) -> bytes:
@@ -212,6 +256,41 @@ def accepted(accept: bytes, offers: list[bytes]) -> bytes | None:
                 liked[offer] = max(liked.get(offer, found), found)
     best = max(offers, key=lambda o: liked.get(o, (0, 0.0))[::-1])
     return best if liked.get(best, (0, 0.0))[1] > 0 else None
+
+
+class Preferences(NamedTuple):
+    """What a ``Prefer`` header (RFC 7240) says: to be answered before the work is done, and how
+    many seconds to wait for it first."""
+
+    is_async: bool = False
+    wait: float | None = None
+
+
+NO_PREFERENCE = Preferences()
+
+
+def prefer(value: bytes) -> Preferences:
+    """The preferences of a ``Prefer`` header; what is not known there is passed over."""
+    is_async, wait = False, None
+    for entry in value[:512].split(b","):
+        name, _, setting = entry.partition(b";")[0].strip(_WHITE).partition(b"=")
+        name, setting = name.strip(_WHITE).lower(), setting.strip(_WHITE).strip(b'"')
+        if name == b"respond-async":
+            is_async = True
+        elif name == b"wait" and setting.isdigit() and wait is None:  # the first one counts
+            wait = float(setting[:9])
+    return Preferences(is_async, wait)
+
+
+def last_event(headers: dict[bytes, bytes]) -> int:
+    """The number of the last item that a client has of a stream (``Last-Event-ID``, WHATWG HTML,
+    9.2.4); 0 where it has none."""
+    value = headers.get(b"last-event-id", b"")
+    if not value:
+        return 0
+    if not value.isdigit() or len(value) > 15:
+        raise MalformedRequest(reason="Last-Event-ID is the number of an item")
+    return int(value)
 
 
 def timeout(value: bytes) -> float:

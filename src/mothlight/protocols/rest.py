@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import re
-import time
+from collections.abc import Awaitable
+from contextlib import suppress
+from inspect import iscoroutinefunction
 from typing import Any
 
-from .. import metrics
-from ..backend.base import Backend, Reply, Request
+from ..backend.base import Reply, Request
+from ..calls.base import Calls
 from ..codec import form, multipart
 from ..codec.json import check, check_strings, inline
 from ..contracts.content import content_types, raw_field
@@ -24,56 +24,30 @@ from ..errors import (
     Error,
     Internal,
     InvalidRequest,
-    MalformedRequest,
     MethodNotAllowed,
     PayloadTooLarge,
     RequestTimeout,
     UnsupportedMedia,
 )
+from ..principal import Authenticate
 from ..schema import MediaType, Nothing, Payload
 from ..service import Method, Service
 from ..settings import Settings
-from ..timeline import Timeline
 from . import http, streams
+from .exchange import Exchange, principal
 from .observer import Observer
 from .priority import urgency
+from .status import accepted
 
 log = logging.getLogger("mothlight")
 
-_KEY = re.compile(rb"[\x21-\x7e]{1,128}")
 BODILESS = ("GET", "DELETE")
 """Verbs whose message is in the query."""
 
+LONGEST_WAIT = 60.0
+"""Seconds that ``Prefer: wait`` may hold a request up."""
+
 OCTETS = "application/octet-stream"
-_PATIENCE = 0.05
-"""Seconds after which a call is worth watching for its client to leave."""
-
-
-class Call:
-    """A call of a method, from its request's head to its answer."""
-
-    __slots__ = ("client", "id", "method", "observer", "start", "timeline")
-
-    def __init__(
-        self, method: Method[Any, Any, Any], client: tuple[str, int] | None = None
-    ) -> None:
-        self.method, self.id, self.start = method, "", time.monotonic()
-        self.client = client
-        self.observer: Observer | None = None
-        self.timeline: Timeline | None = None
-
-    @property
-    def mark(self) -> list[http.Header]:
-        """The header that names it, once it has a name."""
-        return [(b"call-id", self.id.encode())] if self.id else []
-
-    def end(self, code: str, status: int = 0, error: Exception | None = None) -> None:
-        """Counts it: ``ok``, or one of the codes. ``status`` is its answer's, if it has one."""
-        seconds = time.monotonic() - self.start
-        metrics.call_ended(self.method.qualname, code, seconds)
-        if self.timeline is not None and self.observer is not None:
-            self.timeline.error = self.timeline.error or error
-            self.observer.end(self.timeline, self.method, self.id, code, status, seconds)
 
 
 class Rest:
@@ -82,11 +56,13 @@ class Rest:
     def __init__(
         self,
         services: list[Service],
-        backend: Backend,
+        calls: Calls,
         settings: Settings,
         observer: Observer | None = None,
+        authenticate: Authenticate | None = None,
     ) -> None:
-        self.backend, self.settings, self.observer = backend, settings, observer
+        self.calls, self.settings, self.observer = calls, settings, observer
+        self.authenticate = authenticate
         self.routes: dict[str, dict[str, Method[Any, Any, Any]]] = {}
         for service in services:
             for method in service.methods.values():
@@ -100,7 +76,11 @@ class Rest:
         self.short: dict[bytes, dict[bytes, Method[Any, Any, Any]]] = {}
         for path, verbs in self.routes.items():
             for verb, method in verbs.items():
-                if verb not in BODILESS and not method.cardinality.streams_out:
+                if (
+                    verb not in BODILESS
+                    and not method.cardinality.streams_out
+                    and not iscoroutinefunction(authenticate)
+                ):
                     self.short.setdefault(path.encode(), {})[verb.encode()] = method
 
     async def serve(
@@ -113,20 +93,24 @@ class Rest:
             error = MethodNotAllowed(path=path, allow=sorted(verbs))
             await http.respond(send, http.problem(error))
             return
-        call = Call(method, scope.get("client"))
+        call = Exchange(method, scope.get("client"))
         answer: http.Answer | None = None
         try:
             headers = http.head(scope)
+            call.principal = await principal(self.authenticate, call.client, headers, path)
             self._begin(call, headers)
             body = await self._body(method, scope, headers, receive)
-            if method.cardinality.streams_out:
-                request = self._request(call, headers, body)
-                items = self.backend.stream(request)
-                code = await streams.serve(items, request, headers, receive, send, self.settings)
+            request = self._request(call, headers, body)
+            if call.terms and call.prefer.is_async:
+                answer = await self._in_background(call, request, scope)
+            elif method.cardinality.streams_out:
+                assert call.terms
+                items = self.calls.stream(request, call.terms, http.last_event(headers))
+                code = await streams.serve(items, call, headers, receive, send, self.settings)
                 call.end(code, 200)
             else:
-                future = self.backend.unary(self._request(call, headers, body))
-                reply = await _watched(future, receive, asyncio.get_running_loop())
+                future = self.calls.unary(request, call.terms)
+                reply = await http.watched(future, receive, asyncio.get_running_loop())
                 answer = self.answer(call, reply)
         except http.BodyUnread as unread:
             call.end(unread.error.code.value, unread.error.status, unread.error)
@@ -144,68 +128,75 @@ class Rest:
         if answer:
             await http.respond(send, answer)
 
+    async def _in_background(
+        self, call: Exchange, request: Request, scope: http.Scope
+    ) -> http.Answer:
+        """Begins a call that its client will ask for later: 202, or its answer where that is there
+        within the seconds that it would wait."""
+        assert call.terms
+        status = await self.calls.begin(request, call.terms)
+        if not call.method.cardinality.streams_out and (wait := call.prefer.wait):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(wait, LONGEST_WAIT)):
+                    return self.answer(call, await self.calls.answer(status.owner, status.id))
+        call.end("ok", 202)
+        return accepted(status, call.mark, scope.get("root_path", ""))
+
     # What the short way (``connection.py``) does too
 
-    def submit(self, call: Call, headers: dict[bytes, bytes], body: bytes) -> asyncio.Future[Reply]:
+    def submit(
+        self, call: Exchange, headers: dict[bytes, bytes], body: bytes
+    ) -> asyncio.Future[Reply]:
         """Hands a unary call, whose body is all there, to the backend; cancelling the future
         cancels the call. Raises Error."""
+        if self.authenticate is not None:
+            found = self.authenticate(http.credentials(call.client, headers, call.method.path))
+            assert not isinstance(found, Awaitable)  # those of such hooks go the long way
+            call.principal = found
         self._begin(call, headers)
-        return self.backend.unary(self._request(call, headers, body))
+        return self.calls.unary(self._request(call, headers, body), call.terms)
 
-    def answer(self, call: Call, reply: Reply) -> http.Answer:
+    def answer(self, call: Exchange, reply: Reply) -> http.Answer:
         """The response of a unary call that has ended well."""
-        payload, queued, computed, batch = reply
-        timing = b'queue;dur=%.2f, batch;desc="%d", compute;dur=%.2f' % (
-            queued * 1000,
-            batch,
-            computed * 1000,
-        )
-        headers = [(b"call-id", call.id.encode()), (b"server-timing", timing)]
-        node = call.method.output.node
-        if isinstance(node, MediaType):
-            data, kind, _ = payload.media[0]
-            headers.append((b"x-content-type-options", b"nosniff"))
-            known = kind if kind and kind.isascii() and kind.isprintable() else OCTETS
-            answer = http.answer(200, known.encode(), data, headers)
-        elif isinstance(node, Nothing):
-            answer = http.Answer(204, headers)
-        else:
-            answer = http.answer(200, http.JSON, inline(payload), headers)
+        answer = response(call, reply)
         call.end("ok", answer.status)
         return answer
 
-    def refuse(self, call: Call, error: Exception) -> http.Answer:
+    def refuse(self, call: Exchange, error: Exception) -> http.Answer:
         """The response of a call that has ended with an error."""
         if not isinstance(error, Error):
-            name = call.method.qualname
-            told = {"calls": [call.id], "method": name}
+            method, name = call.method.qualname, call.name
+            told = {"calls": [name], "method": method}
             log.error(
-                "%s failed outside its worker (call %s)", name, call.id, exc_info=error, extra=told
+                "%s failed outside its worker (call %s)", method, name, exc_info=error, extra=told
             )
             error = Internal()
         answer = http.problem(error, call.mark)
         call.end(error.code.value, answer.status, error)
         return answer
 
-    def _begin(self, call: Call, headers: dict[bytes, bytes]) -> None:
+    def _begin(self, call: Exchange, headers: dict[bytes, bytes]) -> None:
         """Names a call, and lets it be observed."""
         if self.observer is not None:
             call.observer = self.observer
             call.timeline = self.observer.begin(call.method, headers, call.start)
-        call.id = call_id(headers.get(b"idempotency-key"))
+        call.identify(headers)
 
-    def _request(self, call: Call, headers: dict[bytes, bytes], body: bytes) -> Request:
+    def _request(self, call: Exchange, headers: dict[bytes, bytes], body: bytes) -> Request:
         """What a backend is asked; ``body`` is the query where the verb has no body."""
         method = call.method
         payload = self._payload(method, headers, body)
-        seconds = self._longest[method]
+        settings = self.settings
+        seconds = settings.background if call.prefer.is_async else self._longest[method]
         if (sent := headers.get(b"request-timeout")) is not None:
             asked = http.timeout(sent)
             seconds = asked if seconds is None else min(asked, seconds)
         deadline = None if seconds is None else call.start + seconds
         first = urgency(headers.get(b"priority"))
-        whose = http.peer(call.client, headers)
-        return Request(method, payload, call.id, deadline, first, whose, timeline=call.timeline)
+        whose = call.principal.name or http.peer(call.client, headers)
+        return Request(
+            method, payload, call.name, deadline, first, whose, call.timeline, call.principal
+        )
 
     async def _body(
         self,
@@ -278,53 +269,24 @@ class Rest:
         )
 
 
-async def _watched(
-    answer: asyncio.Future[Reply], receive: http.Receive, loop: asyncio.AbstractEventLoop
-) -> Reply:
-    """The answer; ClientGone, and the call cancelled, when the client leaves before it is there.
-
-    Most calls end sooner than a watcher could be started, so one is started only for slow ones.
-    """
-    task = asyncio.current_task(loop)  # without it, a system call asks which loop is ours
-    assert task
-    departure = http.Departure(receive, task)
-    watcher: asyncio.Task[None] | None = None
-
-    def start() -> None:
-        nonlocal watcher
-        watcher = asyncio.create_task(departure.watch())
-
-    timer = loop.call_later(_PATIENCE, start)
-    try:
-        return await answer
-    except asyncio.CancelledError:
-        if departure.seen:
-            task.uncancel()
-            raise http.ClientGone from None
-        raise
-    finally:
-        timer.cancel()
-        if watcher:
-            watcher.cancel()
-
-
-def call_id(key: bytes | None) -> str:
-    """The call's id: the client's key, or a new one, which nobody can guess."""
-    if key is None:
-        try:
-            return _fresh.pop()
-        except IndexError:
-            digits = os.urandom(12 * 256).hex()  # one system call for many
-            _fresh.extend(digits[at : at + 24] for at in range(24, len(digits), 24))
-            return digits[:24]
-    if not _KEY.fullmatch(key):
-        raise MalformedRequest(reason="Idempotency-Key is 1 to 128 visible ASCII characters")
-    return key.decode()
-
-
-_fresh: list[str] = []
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_fresh.clear)  # no two processes give out the same
+def response(call: Exchange, reply: Reply) -> http.Answer:
+    """The response that the answer of a unary call is."""
+    payload, queued, computed, batch = reply
+    timing = b'queue;dur=%.2f, batch;desc="%d", compute;dur=%.2f' % (
+        queued * 1000,
+        batch,
+        computed * 1000,
+    )
+    headers = [(b"call-id", call.id.encode()), (b"server-timing", timing)]
+    node = call.method.output.node
+    if isinstance(node, MediaType):
+        data, kind, _ = payload.media[0]
+        headers.append((b"x-content-type-options", b"nosniff"))
+        known = kind if kind and kind.isascii() and kind.isprintable() else OCTETS
+        return http.answer(200, known.encode(), data, headers)
+    if isinstance(node, Nothing):
+        return http.Answer(204, headers)
+    return http.answer(200, http.JSON, inline(payload), headers)
 
 
 def _is_file(kind: bytes) -> bool:

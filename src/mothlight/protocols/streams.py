@@ -16,7 +16,6 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from .. import metrics
-from ..backend.base import Request
 from ..codec.json import inline
 from ..contracts.content import stream_types
 from ..errors import Error, NotAcceptable
@@ -24,6 +23,7 @@ from ..schema import Payload
 from ..service import Method
 from ..settings import Settings
 from . import http
+from .exchange import Exchange
 
 SSE, NDJSON, TEXT = b"text/event-stream", b"application/x-ndjson", b"text/plain"
 
@@ -38,8 +38,8 @@ class Events:
 
     media_type = SSE
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, after: int = 0) -> None:
+        self.count = after
 
     def items(self, payloads: Sequence[Payload]) -> bytes:
         lines = []
@@ -61,6 +61,9 @@ class Lines:
     """Newline-delimited JSON."""
 
     media_type = NDJSON
+
+    def __init__(self, after: int = 0) -> None:
+        """Lines have no numbers: who resumes counts them."""
 
     def items(self, payloads: Sequence[Payload]) -> bytes:
         return b"".join(inline(payload) + b"\n" for payload in payloads)
@@ -105,7 +108,7 @@ def offers(method: Method[Any, Any, Any]) -> list[bytes]:
 
 async def serve(
     items: AsyncIterator[Sequence[Payload]],
-    request: Request,
+    call: Exchange,
     headers: dict[bytes, bytes],
     receive: http.Receive,
     send: http.Send,
@@ -113,17 +116,17 @@ async def serve(
 ) -> str:
     """Sends a stream; the code that it ended with. An error before the first item is raised, so
     that it has a status of its own."""
-    available = offers(request.method)
+    available = offers(call.method)
     chosen = http.accepted(headers.get(b"accept", b""), available)
     if chosen is None:
         raise NotAcceptable(supported=[name.decode() for name in available])
-    form: Any = {SSE: Events, NDJSON: Lines, TEXT: Plain}[chosen]()
+    form: Any = {SSE: Events, NDJSON: Lines, TEXT: Plain}[chosen](http.last_event(headers))
     task = asyncio.current_task()
     assert task
     departure = http.Departure(receive, task)
     watcher = asyncio.create_task(departure.watch())
-    writer = Writer(send, form, request.id, settings.heartbeat)
-    flow = Flow(request)
+    writer = Writer(send, form, call.id, settings.heartbeat)
+    flow = Flow(call)
     try:
         async with aclosing(items):  # type: ignore[type-var]
             async for payloads in items:
@@ -134,8 +137,8 @@ async def serve(
     except Error as error:
         if not await writer.has_started():
             raise
-        if request.timeline:
-            request.timeline.error = error
+        if call.timeline:
+            call.timeline.error = error
         problem = error.problem()
         if (last := form.error(problem)) is None:
             raise BrokenOff(str(problem["code"]), problem["detail"]) from None
@@ -220,8 +223,8 @@ class Writer:
 class Flow:
     """A stream as the metrics and its timeline see it, from its admission to its end."""
 
-    def __init__(self, request: Request) -> None:
-        self.timeline, self.name = request.timeline, request.method.qualname
+    def __init__(self, call: Exchange) -> None:
+        self.timeline, self.name = call.timeline, call.method.qualname
         self._since = time.monotonic()
         self._is_first = True
         metrics.stream_opened(self.name)

@@ -1,0 +1,202 @@
+"""LocalCalls: the calls of this process, in its memory.
+
+A call is listed from its beginning until ``keep`` seconds after its end. One that is kept may be
+left for ``grace`` seconds; any other is cancelled when its reader leaves, and gone when it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from ..backend.base import Backend, Reply, Request
+from ..errors import (
+    CallNotFound,
+    Cancelled,
+    KeyReused,
+    MalformedRequest,
+    Overloaded,
+    Superseded,
+    Unavailable,
+)
+from ..schema import Payload
+from ..settings import Settings
+from .base import Status, Terms
+from .log import Room
+from .record import Record, digest
+
+
+class LocalCalls:
+    """Calls of one process. ``ended`` is told of each kept call that ends."""
+
+    def __init__(self, backend: Backend, settings: Settings) -> None:
+        self.backend, self.settings = backend, settings
+        self.room = Room(settings.max_calls_bytes, settings.max_log, settings.max_log_items)
+        self.records: dict[tuple[str, str], Record] = {}
+        self._newest: dict[tuple[str, str], Record] = {}  # by owner and supersede key
+        self._left = Later(settings.grace, self._abandon)
+        self._done = Later(settings.keep, self._forget)
+        self._is_stopping = False
+
+    async def start(self) -> None:
+        self._is_stopping = False
+
+    async def stop(self, grace: float) -> None:
+        """Ends what runs at once: nobody could ask this process for it any more."""
+        self._is_stopping = True
+        for record in list(self.records.values()):
+            record.stop(Unavailable(reason="the server is stopping"))
+        for later in (self._left, self._done):
+            later.clear()
+        for record in self.records.values():
+            record.forget()
+        self.records.clear()
+
+    # Calls
+
+    def unary(self, request: Request, terms: Terms | None) -> asyncio.Future[Reply]:
+        if terms is None:
+            return self.backend.unary(request)
+        return self.open(request, terms).join()
+
+    async def stream(
+        self, request: Request, terms: Terms, after: int = 0
+    ) -> AsyncIterator[Sequence[Payload]]:
+        async for items in self.open(request, terms).follow(after):
+            yield items
+
+    async def begin(self, request: Request, terms: Terms) -> Status:
+        record = self.open(request, terms)
+        await asyncio.sleep(0)  # in which a refusal is raised where there is one
+        if record.never_ran and record.error:
+            raise record.error
+        return record.status()
+
+    async def status(self, owner: str, id: str) -> Status:
+        return self.find(owner, id).status()
+
+    def answer(self, owner: str, id: str) -> asyncio.Future[Reply]:
+        return self.find(owner, id).join()
+
+    async def items(self, owner: str, id: str, after: int = 0) -> AsyncIterator[Sequence[Payload]]:
+        async for items in self.find(owner, id).follow(after):
+            yield items
+
+    async def cancel(self, owner: str, id: str) -> None:
+        self.find(owner, id).stop(Cancelled())
+
+    # Records
+
+    def find(self, owner: str, id: str) -> Record:
+        """Raises CallNotFound."""
+        record = self.records.get((owner, id))
+        if record is None:
+            raise CallNotFound
+        return record
+
+    def open(self, request: Request, terms: Terms) -> Record:
+        """The call of this id, which is begun where it is new. Raises Error."""
+        place = (terms.owner, terms.id)
+        if (known := self.records.get(place)) is not None:
+            if not (known.terms.is_kept and terms.is_kept):
+                raise MalformedRequest(reason="this id is taken")
+            if known.digest != digest(request.method, request.payload):
+                raise KeyReused
+            return known
+        if self._is_stopping:
+            raise Unavailable(reason="the server is stopping")
+        self._make_room()
+        record = Record(request, terms, self.room, ended=self._ended, left=self._leave)
+        if terms.supersede:
+            self.supersede(terms.owner, terms.supersede)
+        record.run(self.backend, request)
+        self.records[place] = record
+        if terms.supersede:
+            self._newest[terms.owner, terms.supersede] = record
+        return record
+
+    def supersede(self, owner: str, key: str) -> None:
+        """Ends the call whose place a newer one takes."""
+        if (older := self._newest.pop((owner, key), None)) is not None:
+            older.stop(Superseded())
+
+    def _make_room(self) -> None:
+        """Forgets the calls that ended first where there are too many. Raises Overloaded."""
+        for _ in range(len(self._done)):
+            if len(self.records) < self.settings.max_calls and not self.room.is_full:
+                return
+            self._done.pop()
+        if len(self.records) >= self.settings.max_calls:
+            raise Overloaded(retry_after=1.0)
+
+    # What happens to them
+
+    def _leave(self, record: Record) -> None:
+        if record.terms.is_background:
+            return
+        if record.terms.is_kept and self.settings.grace:
+            self._left.add(record)
+        else:
+            record.stop(Cancelled())
+
+    def _abandon(self, record: Record) -> None:
+        """The grace of a call is over, unless somebody came back meanwhile."""
+        if record.alone is not None and record.alone + self.settings.grace <= time.monotonic():
+            record.stop(Cancelled())
+
+    def _ended(self, record: Record) -> None:
+        terms = record.terms
+        if self._newest.get((terms.owner, terms.supersede)) is record:
+            del self._newest[terms.owner, terms.supersede]
+        if not terms.is_kept or record.never_ran:
+            self.records.pop((terms.owner, terms.id), None)
+            return
+        self.room.bytes += record.size
+        self._done.add(record)
+
+    def _forget(self, record: Record) -> None:
+        if record.is_awaited:  # by somebody who reads slowly
+            self._done.add(record)
+            return
+        del self.records[record.terms.owner, record.terms.id]
+        self.room.bytes -= record.size
+        record.forget()
+
+
+class Later:
+    """Does something with each record, so many seconds after it was added: one timer for all, for
+    they come due in the order in which they came."""
+
+    def __init__(self, seconds: float, do: Callable[[Record], None]) -> None:
+        self.seconds, self._do = seconds, do
+        self._waiting: deque[tuple[float, Record]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, record: Record) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiting.append((loop.time() + self.seconds, record))
+        if self._timer is None:
+            self._timer = loop.call_later(self.seconds, self._ring)
+
+    def pop(self) -> None:
+        """Does it at once with the one that was added first."""
+        self._do(self._waiting.popleft()[1])
+
+    def clear(self) -> None:
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        while self._waiting and self._waiting[0][0] <= loop.time():
+            self._do(self._waiting.popleft()[1])
+        if self._waiting:
+            self._timer = loop.call_at(self._waiting[0][0], self._ring)

@@ -1,0 +1,230 @@
+"""Record: one call in this process, who waits for it, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from hashlib import blake2b
+from typing import Any
+
+from ..backend.base import Backend, Reply, Request, by_deadline
+from ..errors import Cancelled, Error, Internal, Overloaded, Superseded, Unavailable
+from ..schema import Payload
+from ..service import Method
+from ..timeline import Timeline
+from .base import State, Status, Terms
+from .identity import public
+from .log import Log, Reader, Room, size
+
+log = logging.getLogger("mothlight")
+
+Changed = Callable[["Record"], None]
+
+
+def digest(method: Method[Any, Any, Any], payload: Payload) -> bytes:
+    """What a request asks, in 16 bytes (BLAKE2b, RFC 7693)."""
+    found = blake2b(method.qualname.encode(), digest_size=16)
+    for part in (payload.json, *(data for data, _, _ in payload.media)):
+        found.update(b"%d:" % len(part))
+        found.update(part)
+    return found.digest()
+
+
+class Waiter(asyncio.Future[Reply]):
+    """Somebody who waits for the answer of a unary call; to cancel it is to leave."""
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self.record: Record | None = record
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        if (record := self.record) is not None:
+            record.leave(self)
+        return True
+
+
+class Record:
+    """``ended`` is told once when it ends, ``left`` whenever its last reader leaves it running."""
+
+    __slots__ = ("_ended", "_left", "_task", "_waiters", "_work", "alone", "created",
+                 "digest", "error", "finished", "inbox", "log", "method", "reply", "size", "terms",
+                 "timeline")  # fmt: skip
+
+    def __init__(
+        self, request: Request, terms: Terms, room: Room, *, ended: Changed, left: Changed
+    ) -> None:
+        self.terms, self.method = terms, request.method
+        self.digest = digest(request.method, request.payload) if terms.is_kept else b""
+        self.created = time.time()
+        self.finished: float | None = None
+        self.alone: float | None = None  # since when nobody has been waiting for it
+        self.reply: Reply | None = None
+        self.error: Error | None = None
+        self.size = 0
+        self.timeline = request.timeline = request.timeline or Timeline()
+        self.inbox = request.inbox
+        self.log = Log(room, keeps=terms.is_kept) if self.method.cardinality.streams else None
+        self._ended, self._left = ended, left
+        self._waiters: list[Waiter] = []
+        self._work: asyncio.Future[Reply] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # Its work
+
+    def run(self, backend: Backend, request: Request) -> None:
+        """Hands it to the backend. Raises Error where that refuses it."""
+        if self.log is not None:
+            self._task = asyncio.get_running_loop().create_task(self._pump(backend, request))
+        else:
+            self._work = backend.unary(request)
+            self._work.add_done_callback(self._answered)
+
+    def _answered(self, work: asyncio.Future[Reply]) -> None:
+        self._work = None
+        if work.cancelled():
+            self._end(Unavailable(reason="the server is stopping"))
+        elif (error := work.exception()) is not None:
+            self._end(self._typed(error))
+        elif self.finished is None:
+            self.reply = work.result()
+            self.size = size(self.reply.payload)
+            self._end(None)
+
+    async def _pump(self, backend: Backend, request: Request) -> None:
+        assert self.log is not None
+        error: Error | None = None
+        try:
+            async with aclosing(backend.stream(request)) as items:  # type: ignore[type-var]
+                async for payloads in items:
+                    self.log.append(payloads)
+                    if self.log.is_full:
+                        await by_deadline(request.deadline, self.log.space())
+        except asyncio.CancelledError:
+            error = Unavailable(reason="the server is stopping")
+        except Exception as raised:
+            error = self._typed(raised)
+        self._end(error)
+
+    def _typed(self, error: BaseException) -> Error:
+        if isinstance(error, Error):
+            return error.with_traceback(None)  # it is kept, and frames would be with it
+        name, id = self.method.qualname, self.name
+        told = {"calls": [id], "method": name}
+        log.error("%s failed outside its worker (call %s)", name, id, exc_info=error, extra=told)
+        return Internal()
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return public(self.terms.owner, self.terms.id)
+
+    def stop(self, error: Error) -> None:
+        """Ends it with ``error``, and its work."""
+        if self.finished is None:
+            self._end(error)
+            if self._work is not None:
+                self._work.cancel()
+            if self._task is not None:
+                self._task.cancel()
+
+    def _end(self, error: Error | None) -> None:
+        if self.finished is not None:
+            return
+        self.finished, self.error = time.time(), error
+        if self.log is not None:
+            self.log.end(error)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            self._settle(waiter)
+        self._ended(self)
+
+    def _settle(self, waiter: Waiter) -> None:
+        waiter.record = None
+        if waiter.done():
+            return
+        if self.error is not None:
+            waiter.set_exception(self.error)
+        elif self.reply is not None:
+            waiter.set_result(self.reply)
+
+    # Who waits for it
+
+    def join(self) -> Waiter:
+        """A future of its answer."""
+        waiter = Waiter(self)
+        if self.finished is not None:
+            self._settle(waiter)
+        else:
+            self._waiters.append(waiter)
+            self.alone = None
+        return waiter
+
+    async def follow(self, after: int) -> AsyncIterator[Sequence[Payload]]:
+        """Its items after number ``after``. Raises Error."""
+        assert self.log is not None
+        reader = self.log.open(after)
+        self.alone = None
+        try:
+            while items := await reader.read():
+                yield items
+        finally:
+            self.leave(reader)
+
+    def leave(self, who: Waiter | Reader) -> None:
+        """Somebody does not wait any more."""
+        if isinstance(who, Reader):
+            assert self.log is not None
+            self.log.close(who)
+        elif who in self._waiters:
+            self._waiters.remove(who)
+        if self.is_awaited:
+            return
+        if self.finished is None:
+            self.alone = time.monotonic()
+            self._left(self)
+        elif not self.terms.is_kept:
+            self.forget()
+
+    @property
+    def is_awaited(self) -> bool:
+        return bool(self._waiters) or (self.log is not None and self.log.has_readers)
+
+    # What is known of it
+
+    @property
+    def state(self) -> State:
+        if self.finished is None:
+            return State.RUNNING if self.timeline.batch else State.QUEUED
+        if self.error is None:
+            return State.DONE
+        stopped = isinstance(self.error, Cancelled | Superseded)
+        return State.CANCELLED if stopped else State.FAILED
+
+    @property
+    def never_ran(self) -> bool:
+        """Whether it was refused before the model had it, so that it may be asked for again."""
+        return isinstance(self.error, Overloaded)
+
+    def status(self) -> Status:
+        return Status(
+            self.terms.owner,
+            self.terms.id,
+            self.method,
+            self.state,
+            self.created,
+            self.finished,
+            self.log.count if self.log is not None else 0,
+            self.error.problem() if self.error else None,
+        )
+
+    def forget(self) -> None:
+        """Lets go of what it holds."""
+        if self.log is not None:
+            self.log.drop()
