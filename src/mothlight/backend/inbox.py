@@ -37,14 +37,14 @@ class Inbox:
             self.received += 1
             self._messages.append(payload)
             self._bytes += _size(payload)
-            self._consumer = _wake(self._consumer)
+            _wake(self._consumer)
 
     def end(self, error: Error | None = None) -> None:
         """There are no more messages; with ``error`` the call fails where it comes to that."""
         if not self.is_ended:
             self.is_ended, self._error = True, error
-            self._consumer = _wake(self._consumer)
-            self._producer = _wake(self._producer)
+            _wake(self._consumer)
+            _wake(self._producer)
 
     # The engine's side
 
@@ -59,7 +59,7 @@ class Inbox:
             await self._consumer
         taken = [self._messages.popleft() for _ in range(min(most, len(self._messages)))]
         self._bytes -= sum(map(_size, taken))
-        self._producer = _wake(self._producer)
+        _wake(self._producer)
         return taken
 
 
