@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from mothlight import errors
-from mothlight.errors import BUILT_IN, Code, DefinitionError, Error, RemoteError, locate
+from mothlight.definition import locate
+from mothlight.errors import BUILT_IN, Code, DefinitionError, Error, RemoteError
 
 
 class TextTooLong(Error):
@@ -99,7 +100,7 @@ def test_every_built_in_error_makes_the_round_trip(error: type[Error]) -> None:
     values = {
         "reason": "why", "errors": [{"path": "x", "message": "m"}], "supported": ["a"],
         "what": "it", "limit": 3, "seconds": 1.5, "path": "/x", "allow": ["GET"],
-        "retry_after": 2.0,
+        "retry_after": 2.0, "after": 7, "first": 8, "last": 9,
     }  # fmt: skip
     hints = inspect.signature(error).parameters
     made = error(**{name: values[name] for name in hints})

@@ -9,7 +9,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
+from secrets import token_hex, token_urlsafe
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -23,9 +25,10 @@ from mothlight.errors import (
     RequestTimeout,
     Unavailable,
 )
+from mothlight.principal import ANONYMOUS, Principal
 from mothlight.protocols import http
+from mothlight.protocols.exchange import client_key, fresh_id
 from mothlight.protocols.priority import urgency
-from mothlight.protocols.rest import call_id
 from mothlight.settings import Settings
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -85,30 +88,63 @@ def test_timeout() -> None:
 
 
 def test_call_ids() -> None:
-    assert call_id(b"abc-1") == "abc-1"
-    assert call_id(None) != call_id(None)
+    known = Principal("phone")
+    assert client_key(b"abc-1", "K", known) == client_key(b'"abc-1"', "K", known) == "abc-1"
     for odd in (b"", b"a b", b"a\x7f", b"x" * 129, "ü".encode()):
         with pytest.raises(MalformedRequest):
-            call_id(odd)
+            client_key(odd, "K", known)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: token_hex(16),
+        lambda: token_hex(16).upper(),
+        lambda: str(uuid4()),
+        lambda: token_urlsafe(16),
+        lambda: f"{token_hex(16)}/search-box",
+    ],
+)
+def test_an_id_of_128_bits_is_a_secret(make: Callable[[], str]) -> None:
+    for _ in range(200):
+        key = make()
+        assert client_key(key.encode(), "K", ANONYMOUS) == key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "0123456789abcdef0123456789abcde",
+        "a" * 128,
+        "search-box",
+        "the search box of the first screen of the app".replace(" ", "-"),
+        "user-42-search-box-latest-answer",
+        "1234567890" * 3,
+        "abc-1",
+    ],
+)
+def test_an_id_that_could_be_guessed_is_refused(key: str) -> None:
+    with pytest.raises(MalformedRequest, match="128 random bits"):
+        client_key(key.encode(), "K", ANONYMOUS)
 
 
 def test_new_call_ids_are_drawn_from_chance_and_given_out_once() -> None:
-    drawn = [call_id(None) for _ in range(2000)]
+    drawn = [fresh_id() for _ in range(2000)]
     assert len(set(drawn)) == 2000
-    assert all(re.fullmatch("[0-9a-f]{24}", id) for id in drawn)
+    assert all(re.fullmatch("[0-9a-f]{32}", id) for id in drawn)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_two_processes_do_not_give_out_the_same_ids() -> None:
     program = """
 import os, sys
-from mothlight.protocols.rest import call_id
-call_id(None)
+from mothlight.protocols.exchange import fresh_id
+fresh_id()
 if os.fork() == 0:
-    print(call_id(None), flush=True)
+    print(fresh_id(), flush=True)
     os._exit(0)
 os.wait()
-print(call_id(None))
+print(fresh_id())
 """
     found = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True

@@ -19,6 +19,9 @@ from live import Live, wait_until
 from mothlight import logs
 from mothlight.backend.batch import Calls
 from mothlight.call import answering
+from mothlight.calls.identity import public
+
+MINE, BAD = "3f2b8c1d9e7a4650b1c2d3e4f5a69788", "4a69788f2b8c1d9e7a4650b1c2d3e4f5"
 
 NOISY = f"{Path(__file__).parent.parent / 'services' / 'noisy.py'}:Noisy"
 
@@ -276,11 +279,11 @@ def test_the_settings_reach_the_workers(serve: Callable[..., Live]) -> None:
     asked = {"MOTHLIGHT_LOG": "json", "MOTHLIGHT_ACCESS_LOG": "1"}
     server = serve(NOISY, environment=asked)
     with server.client() as client:
-        keys = {"idempotency-key": "my-call"}
+        keys = {"idempotency-key": MINE}
         forged = 'x\n{"level": "error"}'
         answer = client.post("/noisy/say", json=forged, headers=keys)
         assert answer.json() == forged
-        keys = {"idempotency-key": "bad-call", "authorization": "Bearer abcdefghijkl"}
+        keys = {"idempotency-key": BAD, "authorization": "Bearer abcdefghijkl"}
         assert client.post("/noisy/fail", json=1, headers=keys).status_code == 500
         assert (
             client.get("/noisy/count?most=3", headers={"accept": "text/plain"}).text == "0\n1\n2\n"
@@ -291,20 +294,21 @@ def test_the_settings_reach_the_workers(serve: Callable[..., Live]) -> None:
     found = lines(server)
     (worker,) = server.workers()
     (said,) = [o for o in found if o["message"] == f"said {forged}"]
-    assert (said["call"], said["pid"], said["service"]) == ("my-call", worker, "Noisy")
+    assert (said["call"], said["pid"], said["service"]) == (public(MINE), worker, "Noisy")
     assert said["characters"] == len(forged)
     (failed,) = [o for o in found if "exception" in o]
-    assert (failed["call"], failed["method"], failed["pid"]) == ("bad-call", "Noisy.fail", worker)
+    assert (failed["call"], failed["method"], failed["pid"]) == (public(BAD), "Noisy.fail", worker)
     assert "ZeroDivisionError" in failed["exception"]
     told = {o["method"]: o for o in found if o["logger"] == "mothlight.access"}
-    assert told["Noisy.say"]["call"] == "my-call"
+    assert told["Noisy.say"]["call"] == public(MINE)
     assert told["Noisy.say"]["pid"] == server.process.pid
     assert told["Noisy.say"]["batch"] == 1
     assert 0 <= told["Noisy.say"]["computed"] <= told["Noisy.say"]["seconds"]
     assert told["Noisy.fail"]["code"] == "internal"
     assert access[0]["method"] == "Noisy.count"
     assert (access[0]["code"], access[0]["items"]) == ("ok", 3)
-    assert "abcdefghijkl" not in server.text()
+    for secret in ("abcdefghijkl", MINE, BAD):
+        assert secret not in server.text()
     assert "debugged" not in server.text()
 
 
@@ -313,9 +317,9 @@ def test_the_level_reaches_the_workers_and_calls_are_not_logged_unless_asked_for
 ) -> None:
     server = serve(NOISY, log_level="DEBUG")
     with server.client() as client:
-        client.post("/noisy/say", json="x", headers={"idempotency-key": "my-call"})
-    wait_until(lambda: "said x (call my-call)" in server.text(), "the worker's line")
-    assert "debugged (call my-call)" in server.text()
+        client.post("/noisy/say", json="x", headers={"idempotency-key": MINE})
+    wait_until(lambda: f"said x (call {public(MINE)})" in server.text(), "the worker's line")
+    assert f"debugged (call {public(MINE)})" in server.text()
     assert f"Noisy[{server.workers()[0]}]" in server.text()
     assert "mothlight.access" not in server.text()
     assert "Noisy.say ok" not in server.text()

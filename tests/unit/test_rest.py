@@ -16,6 +16,9 @@ from asgi import Exchange, ask
 from desk import Desk
 
 from mothlight import App, Image
+from mothlight.calls.identity import public
+
+KEY = "3f2b8c1d9e7a4650b1c2d3e4f5a69788"
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 JSON = {"content-type": "application/json"}
@@ -64,7 +67,7 @@ def test_a_call_and_its_headers(asks: Any) -> None:
     answer = asks("POST", "/desk/echo", {"text": "hi"})
     assert (answer.status, answer.json) == (200, {"text": "hi", "count": 1})
     assert answer.headers["content-type"] == "application/json"
-    assert len(answer.headers["call-id"]) == 24
+    assert len(answer.headers["call-id"]) == 32
     timing = answer.headers["server-timing"]
     assert timing.startswith("queue;dur=")
     assert 'batch;desc="1"' in timing
@@ -72,8 +75,8 @@ def test_a_call_and_its_headers(asks: Any) -> None:
 
 
 def test_the_client_may_name_its_call(asks: Any) -> None:
-    answer = asks("POST", "/desk/echo", {"text": "hi"}, headers={"idempotency-key": "my-1"})
-    assert answer.headers["call-id"] == "my-1"
+    answer = asks("POST", "/desk/echo", {"text": "hi"}, headers={"idempotency-key": KEY})
+    assert answer.headers["call-id"] == KEY
     for key in ("", "a b", "x" * 129, "ü"):
         answer = asks("POST", "/desk/echo", {"text": "hi"}, headers={"idempotency-key": key})
         assert answer.status == 400
@@ -81,22 +84,23 @@ def test_the_client_may_name_its_call(asks: Any) -> None:
 
 
 def test_a_declared_error_is_a_problem(asks: Any) -> None:
-    answer = asks("POST", "/desk/echo", {"text": "busy"}, headers={"idempotency-key": "k"})
+    answer = asks("POST", "/desk/echo", {"text": "busy"}, headers={"idempotency-key": KEY})
     assert answer.status == 503
     assert answer.problem["type"] == "Busy"
     assert answer.headers["retry-after"] == "3"
-    assert answer.headers["call-id"] == "k"
+    assert answer.headers["call-id"] == KEY
     assert "allow" not in answer.headers, "a field of that name is the author's own"
 
 
 def test_a_failure_hides_its_reason_and_the_log_has_it(
     asks: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = asks("POST", "/desk/boom", {"text": "x"}, headers={"idempotency-key": "find-me"})
+    answer = asks("POST", "/desk/boom", {"text": "x"}, headers={"idempotency-key": KEY})
     assert answer.status == 500
     assert answer.problem["type"] == "Internal"
     assert b"secret" not in answer.body
-    assert "Desk.boom failed (call find-me)" in caplog.text
+    assert f"Desk.boom failed (call {public(KEY)})" in caplog.text
+    assert KEY not in caplog.text
     assert "ValueError: a secret" in caplog.text
 
 

@@ -31,7 +31,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from live import Live, wait_until
 from mothlight import App, tracing
+from mothlight.calls.identity import public
 from mothlight.errors import DefinitionError
+
+KEY = "3f2b8c1d9e7a4650b1c2d3e4f5a69788"
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 NOISY = f"{Path(__file__).parent.parent / 'services' / 'noisy.py'}:Noisy"
@@ -85,7 +88,7 @@ def test_the_spans_of_a_batch(run: Run, spans: Spans) -> None:
     async def main() -> None:
         async with app() as made:
             before = time.time_ns()
-            headers = {"idempotency-key": "k0"}
+            headers = {"idempotency-key": KEY}
             first = ask(made, "POST", "/desk/echo", {"text": "0"}, headers=headers)
             rest = [ask(made, "POST", "/desk/echo", {"text": "x"}) for _ in range(8)]
             answers = await asyncio.gather(first, *rest)
@@ -108,7 +111,7 @@ def test_the_spans_of_a_batch(run: Run, spans: Spans) -> None:
         "http.request.method": "POST",
         "http.route": "/desk/echo",
         "http.response.status_code": 200,
-        "mothlight.call.id": "k0",
+        "mothlight.call.id": public(KEY),
     }
     sizes: dict[Any, int] = {}
     for call in calls:
@@ -374,7 +377,7 @@ def attributes(span: Any) -> dict[str, Any]:
 def test_a_server_sends_its_traces(serve: Callable[..., Live], collector: Collector) -> None:
     server = serve(NOISY, trace="otlp", environment=collector.environment)
     with server.client() as client:
-        headers = {"idempotency-key": "my-call", "traceparent": PARENT}
+        headers = {"idempotency-key": KEY, "traceparent": PARENT}
         assert client.post("/noisy/say", json="x", headers=headers).json() == "x"
         assert client.get("/noisy/count?most=3").status_code == 200
     assert server.stop() != -signal.SIGKILL  # what is not sent yet goes now
@@ -385,7 +388,7 @@ def test_a_server_sends_its_traces(serve: Callable[..., Live], collector: Collec
     found = {span.name: span for span in collector.spans()}
     say, queue, batch, compute = (found[n] for n in ("Noisy.say", "queue", "batch", "compute"))
     assert say.trace_id.hex() == PARENT[3:35]
-    assert attributes(say)["mothlight.call.id"] == "my-call"
+    assert attributes(say)["mothlight.call.id"] == public(KEY)
     assert batch.parent_span_id == say.span_id and compute.parent_span_id == batch.span_id
     assert queue.parent_span_id in (say.span_id, found["Noisy.count"].span_id)
     assert attributes(found["Noisy.count"])["mothlight.stream.items"] == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import lru_cache
 from hashlib import sha256
 
@@ -12,32 +13,44 @@ BITS = 128
 _DISTINCT = 8
 """Different characters in it: 32 random hexadecimal digits have fewer once in 20 million times."""
 
+_PROSE = 1.5
+"""Bits of a letter in a text of one case (Shannon, "Prediction and Entropy of Printed English")."""
 
-def is_secret(id: str) -> bool:
-    """Whether an id is long enough to be a secret of 128 bits, if its characters are random: 32
-    hexadecimal digits, 22 letters and digits of both cases. A UUID counts by its digits (of a
-    version 4, which most libraries make, 122 bits are random: RFC 9562, 5.4)."""
-    digits = id.replace("-", "").lower() if _looks_like_uuid(id) else id
-    return len(digits) * _width(digits) >= BITS and len(set(digits)) >= _DISTINCT
-
-
-def _looks_like_uuid(id: str) -> bool:
-    return len(id) == 36 and [len(part) for part in id.split("-")] == [8, 4, 4, 4, 12]
-
-
-def _width(digits: str) -> float:
-    """Bits of one character, by the smallest usual alphabet that has them all."""
-    if digits.isdigit():
-        return math.log2(10)
-    if all(c in "0123456789abcdef" for c in digits):
-        return 4.0
-    if digits.isalnum() and (digits.islower() or digits.isupper()):
-        return math.log2(36)
-    return math.log2(62)
+_HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @lru_cache(maxsize=4096)
-def public(owner: str, id: str) -> str:
-    """What logs, traces and models are told of a call that its client has named: the start of the
-    SHA-256 of its id, from which nobody finds the id."""
-    return sha256(f"{owner}\n{id}".encode() if owner else id.encode()).hexdigest()[:24]
+def is_secret(id: str) -> bool:
+    """Whether an id, or what stands before or after a slash in it, looks like 128 random bits: 32
+    hexadecimal digits, 22 characters of base64. A UUID counts by its digits (of a version 4, which
+    most libraries make, 122 bits are random: RFC 9562, 5.4). What only looks random nobody can
+    tell."""
+    return any(_bits(part) >= BITS for part in (id, *id.split("/")))
+
+
+def _bits(text: str) -> float:
+    if _UUID.fullmatch(text):
+        text = text.replace("-", "")
+    if len(set(text)) < _DISTINCT:
+        return 0.0
+    return len(text) * _width(text)
+
+
+def _width(text: str) -> float:
+    """Bits of one character, by the smallest usual alphabet that has them all."""
+    if text.isdigit():
+        return math.log2(10)
+    if _HEX.fullmatch(text):
+        return 4.0
+    if text != text.lower() and text != text.upper():
+        return 6.0  # base64
+    digits = sum(map(str.isdigit, text))
+    return math.log2(36) if 10 * digits >= len(text) else _PROSE
+
+
+@lru_cache(maxsize=4096)
+def public(id: str) -> str:
+    """What logs, traces and models are told of a call that its client has named: the first 24
+    digits of the SHA-256 of its id, from which nobody finds the id."""
+    return sha256(id.encode()).hexdigest()[:24]

@@ -23,7 +23,7 @@ _KEY = re.compile(rb"[\x21-\x7e]{1,128}")
 
 class Exchange:
     """A call of a method, from its request's head to its answer. ``id`` names it for its caller,
-    ``name`` in the log; where its client has named it they differ, for its id may be a secret."""
+    ``name`` in the log: they differ where somebody could do something with the id."""
 
     __slots__ = ("client", "id", "method", "name", "observer", "prefer", "principal", "start",
                  "terms", "timeline")  # fmt: skip
@@ -48,11 +48,11 @@ class Exchange:
         background = self.prefer.is_async
         if key is None:
             self.id = self.name = fresh_id()
-            if latest is None and not background and not self.method.cardinality.streams_out:
+            if latest is None and not background and not self.method.cardinality.streams:
                 return  # nobody learns its id before its answer
         else:
             self.id = client_key(key, "Idempotency-Key", self.principal)
-            self.name = public(self.principal.name, self.id)
+        self.name = public(self.id)
         newest = "" if latest is None else client_key(latest, "Supersede-Key", self.principal)
         kept = key is not None or background
         self.terms = Terms(self.principal.name, self.id, kept, background, newest)
