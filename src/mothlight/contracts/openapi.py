@@ -27,7 +27,7 @@ from ..schema import (
     present,
 )
 from ..service import Method, Service
-from . import contract
+from . import contract, resource
 from .content import (
     JSON,
     MULTIPART,
@@ -45,43 +45,19 @@ from .problems import PROBLEM, errors, problem
 VERSIONS = {"3.2": "3.2.0", "3.1": "3.1.1"}
 """The versions of OpenAPI that are served, by what ``?version=`` calls them."""
 
-_PARAMETERS: Schema = {
-    "IdempotencyKey": {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "The caller's own id for this call; the answer's Call-Id repeats it.",
-        "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"},
-    },
-    "RequestTimeout": {
-        "name": "Request-Timeout",
-        "in": "header",
-        "description": "Seconds after which the work is dropped and the answer is 504.",
-        "schema": {"type": "number", "minimum": 0, "exclusiveMaximum": 86_400 * 365},
-    },
-}
-_HEADERS: Schema = {
-    "CallId": {
-        "description": "The call's id, as the server's log has it.",
-        "schema": {"type": "string"},
-    },
-    "ServerTiming": {
-        "description": "Milliseconds in the queue and in the model; how many calls ran together.",
-        "schema": {"type": "string"},
-        "example": 'queue;dur=0.40, batch;desc="8", compute;dur=12.10',
-    },
-    "RetryAfter": {
-        "description": "Seconds after which another try makes sense.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-}
-
 
 def build(
-    services: Iterable[Service], *, version: str = "3.2", root: str = "", release: str = ""
+    services: Iterable[Service],
+    *,
+    version: str = "3.2",
+    root: str = "",
+    release: str = "",
+    secured: bool = False,
 ) -> Schema:
     """The document of some services. ``version`` is one of ``VERSIONS`` (else ValueError), ``root``
     the path under which they are mounted, ``release`` the API's own version (by default the
-    beginning of the contract's hash, which changes when the contract does)."""
+    beginning of the contract's hash, which changes when it does); ``secured``: callers
+    say who they are."""
     if version not in VERSIONS:
         raise ValueError(f"OpenAPI {version} is not made; {' and '.join(VERSIONS)} are")
     services = list(services)
@@ -93,12 +69,23 @@ def build(
     problems = {name: problem(error, types) for name, error in sorted(declared.items())}
     schemas = {name: definition(types[name], types) for name in sorted(types)}
     schemas |= {_error_name(name, types): made for name, made in problems.items()}
-    schemas["Problem"] = PROBLEM
+    schemas["Problem"], schemas["Call"] = PROBLEM, resource.CALL
     paths: Schema = {}
     for method in methods:
         if not method.cardinality.streams_in:
             described = _operation(method, types, items=version != "3.1")
+            if secured:
+                described["responses"]["401"] = {"description": "Nobody knows who calls."}
             paths.setdefault(method.path, {})[method.verb.lower()] = described
+    tag = "calls" if "calls" not in {service.name for service in services} else "The calls"
+    paths |= resource.paths(tag)
+    components: Schema = {
+        "schemas": schemas,
+        "parameters": {**resource.PARAMETERS, **resource.LAST_EVENT},
+        "headers": resource.HEADERS,
+    }
+    if secured:
+        components["securitySchemes"] = resource.SECURITY
     return {
         "openapi": VERSIONS[version],
         "info": {
@@ -106,9 +93,10 @@ def build(
             "version": release or contract.build(services)["hash"][:19],
         },
         "servers": [{"url": root or "/"}],
-        "tags": [_named(service.name, service.doc) for service in services],
+        "tags": [*(_named(service.name, service.doc) for service in services), {"name": tag}],
         "paths": paths,
-        "components": {"schemas": schemas, "parameters": _PARAMETERS, "headers": _HEADERS},
+        "components": components,
+        **({"security": [{"bearer": []}]} if secured else {}),
     }
 
 
@@ -126,12 +114,17 @@ def _operation(method: Method[Any, Any, Any], types: Types, *, items: bool) -> S
     }
     if description.strip():
         out["description"] = description.strip()
-    in_query = method.verb in ("GET", "DELETE")
-    headers = [{"$ref": f"#/components/parameters/{name}"} for name in _PARAMETERS]
+    in_query, streams = method.verb in ("GET", "DELETE"), method.cardinality.streams_out
+    known = {**resource.PARAMETERS, **(resource.LAST_EVENT if streams else {})}
+    headers = [resource.refer("parameters", name) for name in known]
     out["parameters"] = (_query(method, types) if in_query else []) + headers
     if not in_query and not isinstance(method.input.node, Nothing):
         out["requestBody"] = _body(method, types)
-    out["responses"] = {**_success(method, items=items), **_failures(method, types)}
+    out["responses"] = {
+        **_success(method, items=items),
+        "202": resource.accepted(),
+        **_failures(method, types),
+    }
     return out
 
 
@@ -251,11 +244,11 @@ def _example(method: Method[Any, Any, Any]) -> Any:
 
 def _success(method: Method[Any, Any, Any], *, items: bool) -> Schema:
     node = method.output.node
-    headers = {"Call-Id": {"$ref": "#/components/headers/CallId"}}
+    headers = {"Call-Id": resource.refer("headers", "CallId")}
     if method.cardinality.streams_out:
         content: Schema = {name: _stream(name, node, items) for name in stream_types(method)}
         return {"200": {"description": "The items.", "headers": headers, "content": content}}
-    headers["Server-Timing"] = {"$ref": "#/components/headers/ServerTiming"}
+    headers["Server-Timing"] = resource.refer("headers", "ServerTiming")
     if isinstance(node, Nothing):
         return {"204": {"description": "Done.", "headers": headers}}
     if isinstance(node, MediaType):
@@ -321,9 +314,9 @@ def _failures(method: Method[Any, Any, Any], types: Types) -> Schema:
     out: Schema = {}
     for status, found in sorted(by_status.items()):
         refs = [{"$ref": PREFIX + _error_name(name, types)} for name in found]
-        headers = {"Call-Id": {"$ref": "#/components/headers/CallId"}}
+        headers = {"Call-Id": resource.refer("headers", "CallId")}
         if any("retry_after" in getattr(e, "__annotations__", {}) for e in found.values()):
-            headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+            headers["Retry-After"] = resource.refer("headers", "RetryAfter")
         out[str(status)] = {
             "description": "; ".join(found),
             "headers": headers,

@@ -7,16 +7,21 @@ from typing import Any
 
 from ..errors import (
     BadMedia,
+    Cancelled,
     Code,
     DeadlineExceeded,
     Error,
     Internal,
     InvalidRequest,
+    ItemsGone,
+    KeyReused,
     MalformedRequest,
     NotAcceptable,
     Overloaded,
     PayloadTooLarge,
+    QuotaExceeded,
     RequestTimeout,
+    Superseded,
     Unavailable,
     UnsupportedMedia,
 )
@@ -68,10 +73,10 @@ def problem(error: type[Error], types: Types) -> Schema:
 def errors(method: Method[Any, Any, Any]) -> list[type[Error]]:
     """What a method's answer may be instead of its result: the declared errors and the built-in
     ones that its kind of request can meet."""
-    found: list[type[Error]] = [MalformedRequest, Internal, Overloaded]
-    found += [Unavailable, DeadlineExceeded]
+    found: list[type[Error]] = [MalformedRequest, Internal, Overloaded, Unavailable]
+    found += [DeadlineExceeded, KeyReused, Superseded, Cancelled, QuotaExceeded]
     if method.cardinality.streams_out:
-        found.append(NotAcceptable)
+        found += [NotAcceptable, ItemsGone]
     if not isinstance(method.input.node, Nothing):
         found.append(InvalidRequest)
         if method.verb not in ("GET", "DELETE"):

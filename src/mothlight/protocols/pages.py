@@ -34,8 +34,11 @@ class Pages:
         backend: Backend,
         settings: Settings,
         methods: dict[str, Any],
+        *,
+        secured: bool = False,
     ) -> None:
         self.services, self.contract, self.backend = services, contract, backend
+        self._secured = secured
         routes = [
             Route("/health/live", self._live),
             Route("/health/ready", self._ready),
@@ -86,7 +89,8 @@ class Pages:
         return Response(body, media_type="application/json")
 
     def _render(self, version: str, root: str) -> bytes:
-        return json.dumps(openapi.build(self.services, version=version, root=root)).encode()
+        document = openapi.build(self.services, version=version, root=root, secured=self._secured)
+        return json.dumps(document).encode()
 
     async def _docs(self, request: Request) -> Response:
         return Response(
