@@ -66,6 +66,7 @@ def build(
     for service in services:
         types.update(service.types)
     declared = {error.__name__: error for method in methods for error in errors(method)}
+    declared |= {error.__name__: error for error in resource.ERRORS}
     problems = {name: problem(error, types) for name, error in sorted(declared.items())}
     schemas = {name: definition(types[name], types) for name in sorted(types)}
     schemas |= {_error_name(name, types): made for name, made in problems.items()}
@@ -233,7 +234,7 @@ def _default(method: Method[Any, Any, Any]) -> Any:
 
 def _example(method: Method[Any, Any, Any]) -> Any:
     """The method's example as JSON; None where it has none, or one with files in it."""
-    if method.example is None or callable(method.example):
+    if method.example is None or callable(method.example) or method.cardinality.streams_in:
         return None
     payload = method.input.encode(method.example)
     return None if payload.media else from_json(payload.json)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import CallNotFound, Error, ItemsGone, MalformedRequest, Unavailable
+from ..errors import CallNotFound, Error
 from .content import JSON, NDJSON, SSE
 from .jsonschema import PREFIX, Schema
 
 STATUS = "application/vnd.mothlight.call+json"
 _PROBLEM = "application/problem+json"
 
-ERRORS: tuple[type[Error], ...] = (MalformedRequest, CallNotFound, ItemsGone, Unavailable)
-"""What ``/calls/{id}`` answers of its own, beside the errors of the call itself."""
+ERRORS: tuple[type[Error], ...] = (CallNotFound,)
+"""What ``/calls/{id}`` answers and no method does."""
 
 _TEXT: Schema = {"type": "string"}
 
@@ -111,6 +111,10 @@ def paths(tag: str) -> Schema:
         "description": "An error of the call, or of asking for it.",
         "content": {_PROBLEM: {"schema": {"$ref": f"{PREFIX}Problem"}}},
     }
+    missing = {
+        "description": "CallNotFound",
+        "content": {_PROBLEM: {"schema": {"$ref": f"{PREFIX}CallNotFound"}}},
+    }
     call = {"schema": {"$ref": f"{PREFIX}Call"}}
     found: Schema = {STATUS: call, JSON: {}, SSE: {"schema": _TEXT}, NDJSON: {"schema": _TEXT}}
     marks = {"Call-Id": refer("headers", "CallId")}
@@ -123,6 +127,7 @@ def paths(tag: str) -> Schema:
             "200": {"description": "What there is.", "headers": marks, "content": found},
             "202": {**accepted(), "description": "It still runs."},
             "204": {"description": "It is done, and has no answer.", "headers": marks},
+            "404": missing,
             "default": problem,
         },
     }
@@ -131,6 +136,10 @@ def paths(tag: str) -> Schema:
         "tags": [tag],
         "summary": "Stop a call. One that has ended stays as it is.",
         "parameters": [id],
-        "responses": {"204": {"description": "It is stopped."}, "default": problem},
+        "responses": {
+            "204": {"description": "It is stopped."},
+            "404": missing,
+            "default": problem,
+        },
     }
     return {"/calls/{id}": {"get": get, "delete": delete}}
