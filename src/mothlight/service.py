@@ -165,6 +165,10 @@ class _Mark(Protocol):
         self, func: Callable[[S, AsyncIterator[I]], Awaitable[O]], /
     ) -> ClientStream[I, O, Callable[[AsyncIterator[I]], Awaitable[O]]]: ...
     @overload
+    def __call__(
+        self, func: Callable[[S, Iterator[I]], O], /
+    ) -> ClientStream[I, O, Callable[[Iterator[I]], O]]: ...
+    @overload
     def __call__(  # type: ignore[overload-overlap]
         self, func: Callable[[S, I], AsyncIterator[O]], /
     ) -> ServerStream[I, O, Callable[[I], AsyncIterator[O]]]: ...
@@ -251,10 +255,10 @@ def _method(
     """Marks a function of a service: one call in, one answer or one stream out.
 
     ``http``: verb and path in REST (``POST /{service}/{method}`` by default). ``raises``: the
-    errors that it declares. ``example``: a message (or a function that makes one) that the server
-    tries before it is ready. A synchronous method runs one call at a time in a worker, asynchronous
-    ones run together, generators side by side in threads; ``current_call()`` says whether anybody
-    still waits.
+    errors that it declares. ``example``: a message (or a function that makes one; a list of them
+    where it takes a stream) that the server tries before it is ready. A synchronous method runs one
+    call at a time in a worker, asynchronous ones run together, and what streams, in or out, side by
+    side in threads; ``current_call()`` says whether anybody still waits.
     """
 
     def mark(func: Any) -> Any:

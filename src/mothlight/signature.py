@@ -25,6 +25,7 @@ _STREAMS = (
     abc.Generator,
     abc.Iterable,
 )
+_ASYNC = _STREAMS[:3]
 _LISTS = (list, abc.Sequence)
 _PLAIN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -66,6 +67,8 @@ def read(
         taken, streams_in = _item(func, who, taken)
         returned, streams_out = _item(func, who, returned)
         _check_streams(func, who, streams_out)
+        if streams_in:
+            _check_taken(func, who, hints[given.name] if given else None)
     if not batched and not streams_in:
         _check_message(func, who, taken, "a batch: mark it   @batched(max_size=32)   ")
     returned, more = _without_errors(returned)
@@ -282,6 +285,17 @@ def _check_streams(func: Callable[..., Any], who: str, streams_out: bool) -> Non
         raise DefinitionError(
             f"{who} yields, but its result is not a stream",
             f"write   def {func.__name__}(...) -> Iterator[Token]:",
+            at=func,
+        )
+
+
+def _check_taken(func: Callable[..., Any], who: str, taken: Any) -> None:
+    is_async = inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)
+    if (get_origin(taken) in _ASYNC) != is_async:
+        wait, right = ("awaits", "AsyncIterator") if is_async else ("does not await", "Iterator")
+        raise DefinitionError(
+            f"{who} {wait}, and could not take its stream as {_shown(taken)}",
+            f"write   {right}[...]   (async def takes an AsyncIterator, def an Iterator)",
             at=func,
         )
 

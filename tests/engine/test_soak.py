@@ -178,7 +178,7 @@ class Soak:
         crew = self.crew
         end = time.monotonic() + 20
         while any(p.busy or not p.ready for p in crew._processes) or crew.ready < 2:
-            left = [(p.pid, p.ready, p._batches, p._running) for p in crew._processes]
+            left = [(p.pid, p.ready, p._batches, p._running._streams) for p in crew._processes]
             assert time.monotonic() < end, f"still there: {left}"
             await asyncio.sleep(0.02)
         scheduler = crew.scheduler
@@ -187,7 +187,7 @@ class Soak:
         assert not any(len(line.queue) for line in scheduler.lines.values())
         for process in crew._processes:
             assert process.left(time.monotonic()) == 0.0
-            assert not any(process._streams.values())
+            assert not any(process._running._places.values())
         assert {await self.app.call(Mill.states) for _ in range(20)} == {0}, "states stay open"
 
 

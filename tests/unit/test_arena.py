@@ -192,10 +192,11 @@ def frames() -> list[Any]:
         wire.Open(2, "m", payload(noise(2 * LEAST)), "call", None),
         wire.Results(3, [{"type": "Odd"}, payload(b"", noise(LEAST + 1))], 0.5),
         wire.Items(4, [payload(noise(LEAST)), payload(noise(LEAST, 1))]),
+        wire.Messages(5, [payload(b"small"), payload(noise(LEAST, 2))]),
     ]
 
 
-@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("index", range(5))
 def test_frames_with_large_files_come_back(index: int) -> None:
     arena = made()
     packed = wire.pack(frames()[index], arena)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -64,6 +64,10 @@ def nested(self: Any, review: Review) -> str: ...
 async def returns_iterator(self: Any, text: str) -> Iterator[str]: ...
 
 
+async def takes_plainly(self: Any, texts: Iterator[str]) -> str: ...
+def takes_async(self: Any, texts: AsyncIterator[str]) -> str: ...
+
+
 def yields(self: Any, text: str) -> str:
     yield text
 
@@ -78,6 +82,8 @@ def yields(self: Any, text: str) -> str:
         (method, no_result, "does not say what it returns", "def no_result(...) -> Verdict:"),
         (method, lists, "takes a list: is it a batch", "@batched(max_size=32)"),
         (method, returns_iterator, "returns an iterator instead of yielding", "plain def"),
+        (method, takes_plainly, "awaits, and could not take its stream", "AsyncIterator[...]"),
+        (method, takes_async, "does not await, and could not take its stream", "   Iterator[...]"),
         (method, yields, "yields, but its result is not a stream", "-> Iterator[Token]:"),
         (method, bare_stream, "a stream that does not say of what", "Iterator[Token]"),
         (batched, bad_batch, "must take a list and return a list",

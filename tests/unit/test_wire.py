@@ -19,6 +19,7 @@ FRAMES = [
     wire.Failed("Traceback …"),
     wire.Results(7, [Payload(b'"x"', ((b"\xff\x00", "image/png", None),)), {"type": "Odd"}], 0.25),
     wire.Items(3, [Payload(b"1")]),
+    wire.Want(3, 32),
     wire.End(3, None),
     wire.End(4, {"type": "Odd", "n": 1}),
 ]
@@ -31,8 +32,13 @@ ORDERS = [
         ["a", "b"],
         [None, 1.5],
     ),
+    wire.Batch(2, "analyze", [Payload(b"1")], ["a"], [None], ["ada"]),
     wire.Drop(7, 3),
     wire.Open(2, "write", Payload(b"null"), "call", None),
+    wire.Open(3, "write", Payload(b"null"), "call", 1.5, "ada"),
+    wire.Messages(3, [Payload(b"1"), Payload(b"2", ((b"x", None, None),))]),
+    wire.Close(3, None),
+    wire.Close(3, {"type": "Odd", "n": 1}),
     wire.Grant(2, 64),
     wire.Cancel(2),
 ]

@@ -48,6 +48,11 @@ class Request:
         json, media = self.payload
         return len(json) + sum(len(data) for data, _, _ in media) if media else len(json)
 
+    @property
+    def caller(self) -> str:
+        """The name of its principal, for the method; "": nobody was asked who it is."""
+        return self.quota.name if self.quota else ""
+
 
 class Reply(NamedTuple):
     """The answer of a unary call: the encoded message, seconds waited and computed, and how many

@@ -23,10 +23,15 @@ from .placement import forget
 class Calls(Sequence[Call]):
     """The calls of a batch. A ``Call`` is made when it is asked for: most methods never do."""
 
-    __slots__ = ("_made", "deadlines", "dropped", "ids", "soonest")
+    __slots__ = ("_made", "deadlines", "dropped", "ids", "principals", "soonest")
 
-    def __init__(self, ids: Sequence[str], deadlines: Sequence[float | None] = ()) -> None:
-        self.ids, self.deadlines = ids, deadlines
+    def __init__(
+        self,
+        ids: Sequence[str],
+        deadlines: Sequence[float | None] = (),
+        principals: Sequence[str] | None = None,
+    ) -> None:
+        self.ids, self.deadlines, self.principals = ids, deadlines, principals
         known = [d for d in deadlines if d is not None]
         self.soonest = min(known) if known else math.inf
         self.dropped: set[int] = set()
@@ -47,7 +52,8 @@ class Calls(Sequence[Call]):
         made = self._made.get(index)
         if made is None:
             deadline = self.deadlines[index] if self.deadlines else None
-            made = self._made.setdefault(index, Call(self.ids[index], deadline))
+            principal = self.principals[index] if self.principals else ""
+            made = self._made.setdefault(index, Call(self.ids[index], deadline, principal))
             if index in self.dropped:  # looked at after it was listed, as drop() does it before
                 made.cancel()
         return made

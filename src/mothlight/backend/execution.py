@@ -31,6 +31,7 @@ from .answers import (
     step,
 )
 from .batch import Calls, Parts, Prepared
+from .intake import Intake
 from .turns import InOrder
 
 __all__ = ["Calls", "Instance", "Prepared", "Result", "decode", "encode", "failure", "log"]
@@ -91,25 +92,32 @@ class Instance:
         return parts.finish()
 
     def stream(
-        self, method: Method[Any, Any, Any], payload: Payload, of: Call
+        self,
+        method: Method[Any, Any, Any],
+        payload: Payload,
+        of: Call,
+        intake: Intake | None = None,
     ) -> Generator[Payload, None, None]:
         """The items of a synchronous generator, or of one stream of a stepped method that steps
-        alone; raises Error where it fails."""
+        alone, or the one answer of a method that takes a stream; ``intake`` has its messages.
+        Raises Error where it fails."""
         # Each item may be made in another thread; the generator is to see one context.
         context, current = contextvars.copy_context(), contextlib.ExitStack()
         context.run(current.enter_context, answering((of,)))
         try:
             with _as_error(method, of.id):
-                message = decode(method, payload)
-                iterator = (
-                    self._step_alone(method, message, of)
-                    if method.start
-                    else context.run(call, method, self.object, message)
-                )
+                message = decode(method, payload) if intake is None else intake
+                iterator: Any
+                if method.start:
+                    iterator = self._step_alone(method, message, of)
+                elif method.cardinality.streams_out:
+                    iterator = context.run(call, method, self.object, message)
+                else:
+                    iterator = _answer(method, self.object, message)
                 try:
                     iterator = iter(iterator)
                     while (item := context.run(next, iterator, _NO_ITEM)) is not _NO_ITEM:
-                        yield method.output.encode(item)
+                        yield _encoded(method, item)
                 finally:
                     context.run(close, iterator)
         finally:
@@ -135,17 +143,26 @@ class Instance:
                 close(state)
 
     async def stream_async(
-        self, method: Method[Any, Any, Any], payload: Payload, of: Call
+        self,
+        method: Method[Any, Any, Any],
+        payload: Payload,
+        of: Call,
+        intake: Intake | None = None,
     ) -> AsyncGenerator[Payload, None]:
-        """The items of an asynchronous generator; raises Error where it fails."""
+        """The same for an asynchronous generator, or an ``async def`` that takes a stream."""
         calls = (of,)
         with _as_error(method, of.id):
-            if method.input.has_media:
+            message: Any = intake
+            if intake is None and method.input.has_media:
                 message = await asyncio.to_thread(decode, method, payload)
-            else:
+            elif intake is None:
                 message = decode(method, payload)
-            with answering(calls):
-                iterator = call(method, self.object, message)
+            iterator: Any
+            if method.cardinality.streams_out:
+                with answering(calls):
+                    iterator = call(method, self.object, message)
+            else:
+                iterator = _answer_async(method, self.object, message)
             try:
                 iterator = aiter(iterator)
                 while True:
@@ -153,7 +170,7 @@ class Instance:
                         item = await anext(iterator, _NO_ITEM)
                     if item is _NO_ITEM:
                         return
-                    yield method.output.encode(item)
+                    yield _encoded(method, item)
             finally:
                 with answering(calls):
                     await _aclose(iterator)
@@ -164,19 +181,23 @@ class Instance:
         """Calls every method that has an example (of a stream, up to its first item), so that what
         cannot work fails before the first user comes; what is computed only the first time is
         computed now. Raises what the method raises. ``run`` runs a coroutine on the event loop that
-        will serve: what a model opens there stays good.
+        will serve: what a model opens there stays good. The example of a method that takes a stream
+        is a list of messages, or a single one.
 
         Gives the seconds that one call takes when it is warm, of unary methods that may be run
         twice.
         """
         seconds: dict[str, float] = {}
         for method in self.service.methods.values():
-            if method.example is None or method.cardinality.streams_in:
+            if method.example is None:
                 continue
             example = method.example() if callable(method.example) else method.example
+            if method.cardinality.streams_in:
+                self._try(method, _streamed(method, example), run)
+                continue
             payload = method.input.encode(example)
             self._try(method, decode(method, payload), run)
-            if method.idempotent and not method.cardinality.streams_out:
+            if method.idempotent and not method.cardinality.streams:
                 message = decode(method, payload)
                 start = time.perf_counter()
                 self._try(method, message, run)
@@ -220,6 +241,34 @@ class Instance:
             check_length(method, result, 1)
             return result[0]
         return result
+
+
+def _answer(method: Method[Any, Any, Any], obj: object, messages: Any) -> Iterator[Any]:
+    yield call(method, obj, messages)
+
+
+async def _answer_async(
+    method: Method[Any, Any, Any], obj: object, messages: Any
+) -> AsyncGenerator[Any, None]:
+    yield await call(method, obj, messages)
+
+
+def _encoded(method: Method[Any, Any, Any], item: Any) -> Payload:
+    if isinstance(item, Error):
+        raise item
+    return method.output.encode(item)
+
+
+def _streamed(method: Method[Any, Any, Any], example: Any) -> Any:
+    """An example of a method that takes a stream, as it comes to it."""
+    each = example if isinstance(example, list) else [example]
+    messages = [decode(method, method.input.encode(one)) for one in each]
+    return _asynchronous(messages) if method.is_async else iter(messages)
+
+
+async def _asynchronous(messages: list[Any]) -> AsyncGenerator[Any, None]:
+    for message in messages:
+        yield message
 
 
 async def _first_of(stream: Any) -> Any:

@@ -10,7 +10,9 @@ from ..errors import Error
 from ..schema import Payload
 
 MAX_ITEMS, MAX_BYTES = 64, 4 * 1024 * 1024
-"""Messages, and bytes of them, that wait at most: then the client is not read any more."""
+"""Messages, and bytes of them, that wait here at most: then the client is not read any more. As
+many may be on their way to the method, or wait for it there. One message more, where the last one
+goes beyond."""
 
 
 class Inbox:
@@ -36,7 +38,7 @@ class Inbox:
         if not self.is_ended:
             self.received += 1
             self._messages.append(payload)
-            self._bytes += _size(payload)
+            self._bytes += size(payload)
             _wake(self._consumer)
 
     def end(self, error: Error | None = None) -> None:
@@ -58,7 +60,7 @@ class Inbox:
             self._consumer = asyncio.get_running_loop().create_future()
             await self._consumer
         taken = [self._messages.popleft() for _ in range(min(most, len(self._messages)))]
-        self._bytes -= sum(map(_size, taken))
+        self._bytes -= sum(map(size, taken))
         _wake(self._producer)
         return taken
 
@@ -68,5 +70,6 @@ def _wake(future: asyncio.Future[None] | None) -> None:
         future.set_result(None)
 
 
-def _size(payload: Payload) -> int:
+def size(payload: Payload) -> int:
+    """Its bytes."""
     return len(payload.json) + sum(len(data) for data, _, _ in payload.media)

@@ -6,7 +6,14 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,7 +25,9 @@ from ..service import Method, Service
 from ..settings import Settings
 from .base import Reply, Request, StartupError, by_deadline
 from .execution import Calls, Instance, Prepared, failure
-from .process import CONCURRENCY
+from .intake import Intake
+from .pump import Pump
+from .running import CONCURRENCY, DIALOGUES
 from .scheduler import Scheduler
 from .ticket import Ticket
 
@@ -97,12 +106,13 @@ class ThreadRunner:
         self._busy = 0
         self._free_at = 0.0  # when the batch that runs is predicted to be done
         self._open = 0  # streams
+        self._intakes: set[Intake] = set()  # theirs
 
     async def start(self) -> None:
         self.scheduler.loop = asyncio.get_running_loop()
         name = f"mothlight-{self.service.name}"
         self._model = ThreadPoolExecutor(1, name)
-        self._streams = ThreadPoolExecutor(CONCURRENCY, f"{name}-streams")
+        self._streams = ThreadPoolExecutor(DIALOGUES, f"{name}-streams")
         if self.instance is None:
             loop = asyncio.get_running_loop()
             try:
@@ -130,6 +140,8 @@ class ThreadRunner:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for intake in self._intakes:  # a thread that waits for a client would wait for ever
+            intake.fail(Unavailable(reason="the server is stopping"))
         self._model.shutdown(wait=False)
         self._streams.shutdown(wait=False)
 
@@ -162,7 +174,11 @@ class ThreadRunner:
         for index, ticket in enumerate(tickets):
             ticket.place = (id, index)
         requests = [ticket.request for ticket in tickets]
-        calls = self._calls[id] = Calls([r.id for r in requests], [r.deadline for r in requests])
+        calls = self._calls[id] = Calls(
+            [r.id for r in requests],
+            [r.deadline for r in requests],
+            [r.caller for r in requests],
+        )
         task = asyncio.get_running_loop().create_task(self._run(method, tickets, calls))
         self._tasks.add(task)
         if method.is_async:
@@ -211,22 +227,53 @@ class ThreadRunner:
 
     async def stream(self, request: Request) -> AsyncIterator[Sequence[Payload]]:
         assert self.instance
-        method, payload, call = request.method, request.payload, Call(request.id, request.deadline)
-        if method.is_async:
-            items = self.instance.stream_async(method, payload, call)
-        else:
-            items = self._in_thread(self.instance.stream(method, payload, call))
-        if self._open >= CONCURRENCY:
+        method, payload = request.method, request.payload
+        if self._open >= (DIALOGUES if method.cardinality.streams_in else CONCURRENCY):
             raise Overloaded(retry_after=1.0)
+        if request.timeline is not None:  # it is taken as soon as it comes
+            request.timeline.placed = now = time.monotonic()
+            request.timeline.batch = timeline.Batch(1, now)
+        call = Call(request.id, request.deadline, request.caller)
         self._open += 1
         try:
-            async with contextlib.aclosing(items):
-                while item := await by_deadline(request.deadline, anext(items, None)):
-                    yield (item,)
-                    await asyncio.sleep(0)  # a generator that never waits lets others in
+            with self._input(request, call) as intake:
+                if method.is_async:
+                    items = self.instance.stream_async(method, payload, call, intake)
+                else:
+                    items = self._in_thread(self.instance.stream(method, payload, call, intake))
+                async with contextlib.aclosing(items):
+                    try:
+                        while item := await by_deadline(request.deadline, anext(items, None)):
+                            yield (item,)
+                            await asyncio.sleep(0)  # a generator that never waits lets others in
+                    finally:
+                        call.cancel()
+                        if intake:
+                            intake.cancel()
         finally:
-            call.cancel()
             self._open -= 1
+
+    @contextlib.contextmanager
+    def _input(self, request: Request, call: Call) -> Iterator[Intake | None]:
+        """What a client streams in, where it does."""
+        if not request.method.cardinality.streams_in:
+            yield None
+            return
+        assert request.inbox
+        loop = asyncio.get_running_loop()
+
+        def want(count: int) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody wants any more
+                loop.call_soon_threadsafe(pump.want, count)
+
+        intake = Intake(request.method, call, want)
+        pump = Pump(request.inbox, intake.put, intake.close)
+        self._intakes.add(intake)
+        try:
+            yield intake
+        finally:
+            pump.cancel()
+            self._intakes.discard(intake)
 
     async def _in_thread(
         self, iterator: Generator[Payload, None, None]

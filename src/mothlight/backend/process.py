@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .. import metrics, timeline
@@ -20,21 +19,14 @@ from ..service import Method, Service
 from . import obituary, wire
 from .arena import Arena
 from .base import StartupError
-from .feed import Feed
 from .launch import launch
+from .running import CONCURRENCY, Running
 from .scheduler import Scheduler
 from .ticket import Ticket
 
 PREFETCH = 2
 """Batches that a synchronous runner holds at most: one that runs, and one whose files are opened
 meanwhile."""
-
-CONCURRENCY = 128
-"""Asynchronous calls, or streams of one method, that one runner holds at most."""
-
-_CROWDED = 2
-"""So many times the streams of one step may be in the worker: the readers of some may be slow, and
-their places are not to stay empty."""
 
 _LEAVE = 1.0
 """Seconds in which a worker that is told to go has to end, and one that was killed."""
@@ -49,16 +41,6 @@ class Held(NamedTuple):
     tickets: Sequence[Ticket]
     predicted: float
     since: float
-
-
-@dataclass(slots=True)
-class Running:
-    """A stream in the worker. ``left``: when its reader went; its place is free when the worker's
-    End says so."""
-
-    feed: Feed
-    call: str
-    left: float | None = None
 
 
 class Process(asyncio.Protocol):
@@ -97,8 +79,7 @@ class Process(asyncio.Protocol):
         self._splitter = wire.Splitter()
         self._ids = 0
         self._batches: dict[int, Held] = {}
-        self._running: dict[int, Running] = {}
-        self._streams: dict[str, int] = {}  # by method
+        self._running = Running(self._send)
         self._busy = 0  # synchronous batches in the worker; the others run side by side
         self._answered = 0.0  # when the last of them was answered
 
@@ -141,10 +122,12 @@ class Process(asyncio.Protocol):
                 case wire.Results(id, results, seconds):
                     self._answer(id, results, seconds)
                 case wire.Items(id, payloads):
-                    if stream := self._running.get(id):
-                        stream.feed.put(payloads)
+                    self._running.put(id, payloads)
+                case wire.Want(id, count):
+                    self._running.want(id, count)
                 case wire.End(id, problem):
-                    self._end(id, problem)
+                    if self._running.end(id, problem):
+                        self.scheduler.dispatch()
                 case wire.Pulse(memory):
                     self.heard, self.memory = time.monotonic(), memory
                 case wire.Free(offsets) if self._requests:
@@ -190,13 +173,10 @@ class Process(asyncio.Protocol):
         for held in self._batches.values():
             for ticket in held.tickets:
                 ticket.fail(Unavailable(reason=reason))
-        for stream in self._running.values():
-            stream.feed.fail(Unavailable(reason=reason))
+        self._running.fail(Unavailable(reason=reason))
         for arena in filter(None, (self._requests, self._answers)):
             arena.close()
         self._batches.clear()
-        self._running.clear()
-        self._streams.clear()
         self._busy = 0
         if not self.closed.done():
             self.closed.set_result(None)
@@ -240,17 +220,16 @@ class Process(asyncio.Protocol):
     @property
     def is_awaited(self) -> bool:
         """Whether anybody waits for a call that is in the worker."""
-        return any(not t.done() for held in self._batches.values() for t in held.tickets) or any(
-            stream.left is None for stream in self._running.values()
-        )
+        if self._running.is_awaited:
+            return True
+        return any(not t.done() for held in self._batches.values() for t in held.tickets)
 
     def calls(self) -> Iterator[tuple[Method[Any, Any, Any], str]]:
         """The calls in the worker, the oldest first: their methods and ids."""
         for held in self._batches.values():
             for ticket in held.tickets:
                 yield ticket.request.method, ticket.request.id
-        for stream in self._running.values():
-            yield stream.feed.method, stream.call
+        yield from self._running.calls()
 
     @property
     def is_open(self) -> bool:
@@ -272,9 +251,8 @@ class Process(asyncio.Protocol):
     def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
         if not self.is_open:
             return 0
-        if method.cardinality.streams_out:
-            most = _CROWDED * method.batching.max_size if method.batching else CONCURRENCY
-            return max(0, most - self._streams.get(method.name, 0))
+        if method.cardinality.streams:
+            return self._running.room(method)
         if method.is_async:
             return max(0, CONCURRENCY - len(self._batches))
         if self._busy == 0:
@@ -289,19 +267,22 @@ class Process(asyncio.Protocol):
         self._ids += 1
         id = self._ids
         self.served += len(tickets)
-        if method.cardinality.streams_out:
-            self._open(id, method, tickets[0])
+        if method.cardinality.streams:
+            (ticket,) = tickets
+            ticket.give(self._running.open(id, ticket.request))
             return
         self._batches[id] = Held(tickets, predicted, time.monotonic())
         self._busy += not method.is_async
-        payloads, calls, deadlines = [], [], []
+        payloads, calls, deadlines, principals = [], [], [], []
         for index, ticket in enumerate(tickets):
             ticket.place = (id, index)
             request = ticket.request
             payloads.append(request.payload)
             calls.append(request.id)
             deadlines.append(request.deadline)
-        self._send(wire.Batch(id, method.name, payloads, calls, deadlines))
+            principals.append(request.caller)
+        known = principals if any(principals) else None
+        self._send(wire.Batch(id, method.name, payloads, calls, deadlines, known))
 
     def drop(self, ticket: Ticket) -> None:
         """Tells the worker that nobody waits for this call any more."""
@@ -339,30 +320,7 @@ class Process(asyncio.Protocol):
 
     def abandoned(self) -> Iterator[tuple[Method[Any, Any, Any], float]]:
         """The streams that nobody reads any more and that have not ended, and since when."""
-        for stream in self._running.values():
-            if stream.left is not None:
-                yield stream.feed.method, stream.left
-
-    def _open(self, id: int, method: Method[Any, Any, Any], ticket: Ticket) -> None:
-        request = ticket.request
-        feed = Feed(
-            method, grant=lambda n: self._send(wire.Grant(id, n)), cancel=lambda: self._cancel(id)
-        )
-        self._running[id] = Running(feed, request.id)
-        self._streams[method.name] = self._streams.get(method.name, 0) + 1
-        self._send(wire.Open(id, method.name, request.payload, request.id, request.deadline))
-        ticket.give(feed)
-
-    def _cancel(self, id: int) -> None:
-        if (stream := self._running.get(id)) and stream.left is None:
-            stream.left = time.monotonic()
-            self._send(wire.Cancel(id))
-
-    def _end(self, id: int, problem: dict[str, Any] | None) -> None:
-        if stream := self._running.pop(id, None):
-            self._streams[stream.feed.method.name] -= 1
-            stream.feed.end(problem)
-            self.scheduler.dispatch()
+        yield from self._running.abandoned()
 
     # The end
 

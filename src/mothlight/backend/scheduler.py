@@ -56,7 +56,7 @@ class Line:
         self.cost = Cost()
         self.learnt = 0.0  # when
         self.batches = 0
-        self.is_stream = method.cardinality.streams_out
+        self.is_stream = method.cardinality.streams
         self.size = 1 if self.is_stream or not method.batching else method.batching.max_size
         # What competes for the same places in a runner:
         self.kind = method.name if self.is_stream else "async" if method.is_async else "sync"

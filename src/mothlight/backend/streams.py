@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..call import Call
@@ -17,6 +17,7 @@ from ..service import Method
 from . import wire
 from .answers import failure
 from .execution import Instance
+from .intake import Intake
 from .stepping import Member, Stepper
 from .threads import Tasks
 from .turns import QUICK, Turn, Turns
@@ -29,6 +30,9 @@ class Stream:
         self.call = call
         self.is_quick = is_quick  # whether its last items came quickly enough to be worth a turn
         self.is_cancelled = False
+        self.intake: Intake | None = None  # what its client streams in
+        self.thread = 0  # that makes its items
+        self.idle = 0.0  # seconds that it has waited for its client, and then for its turn
         self.turn = Turn()
         self._pace = 1
         self._changed = threading.Condition()
@@ -46,6 +50,8 @@ class Stream:
         with self._changed:
             self.is_cancelled = True
             self._notify()
+        if self.intake and not self.intake.method.is_async:  # there it comes as CancelledError
+            self.intake.cancel()
 
     def is_over(self) -> bool:
         """Whether it is cancelled. Raises DeadlineExceeded."""
@@ -116,12 +122,19 @@ class Streams:
 
     def list(self, frame: wire.Open) -> None:
         """Lists a stream, before any frame is read that speaks of it."""
-        method, call = self.methods[frame.method], Call(frame.call, frame.deadline)
-        self._streams[frame.id] = (
-            self._stepper(method).member(frame.id, call)
-            if method.start
-            else Stream(call, is_quick=frame.method not in self._slow)
-        )
+        method = self.methods[frame.method]
+        call = Call(frame.call, frame.deadline, frame.principal)
+        if method.start:
+            self._streams[frame.id] = self._stepper(method).member(frame.id, call)
+            return
+        stream = self._streams[frame.id] = Stream(call, is_quick=frame.method not in self._slow)
+        if method.cardinality.streams_in:
+            stream.intake = Intake(
+                method,
+                call,
+                want=lambda count: self.channel.post(wire.Want(frame.id, count)),
+                aside=lambda: self._aside(stream),
+            )
 
     def open(self, frame: wire.Open) -> None:
         """Starts a stream that is listed."""
@@ -145,6 +158,20 @@ class Streams:
         if stream := self._streams.get(id):
             stream.grant(count)
 
+    def put(self, id: int, payloads: Sequence[Payload]) -> None:
+        """Takes what a client streams in, where its method still runs."""
+        if intake := self._intake(id):
+            intake.put(payloads)
+
+    def close(self, id: int, problem: dict[str, Any] | None) -> None:
+        """Takes its end."""
+        if intake := self._intake(id):
+            intake.close(problem)
+
+    def _intake(self, id: int) -> Intake | None:
+        stream = self._streams.get(id)
+        return stream.intake if isinstance(stream, Stream) else None
+
     def cancel(self, id: int) -> None:
         if stream := self._streams.get(id):
             stream.cancel()
@@ -154,9 +181,10 @@ class Streams:
 
     def _stream(self, frame: wire.Open, method: Method[Any, Any, Any], stream: Stream) -> None:
         problem = None
+        stream.thread = threading.get_ident()
         try:
             with contextlib.closing(
-                self.instance.stream(method, frame.payload, stream.call)
+                self.instance.stream(method, frame.payload, stream.call, stream.intake)
             ) as items:
                 while self._slice(frame.id, frame.method, items, stream):
                     pass
@@ -173,7 +201,7 @@ class Streams:
         turn = self._turns.take(stream.turn) if stream.is_quick else None
         send = self.channel.send_soon if stream.has_begun else self.channel.send
         begin = end = time.perf_counter()
-        made = 0
+        made, taken, idle = 0, _taken(stream), stream.idle
         try:
             while made < most and end - begin < QUICK and not stream.is_cancelled:
                 item = next(items, None)
@@ -186,14 +214,32 @@ class Streams:
         finally:
             if turn:
                 self._turns.give(turn)
-            stream.spend(made, is_quick=end - begin < max(1, made) * QUICK)
+            busy = end - begin - (stream.idle - idle)
+            steps = max(1, made, _taken(stream) - taken)
+            stream.spend(made, is_quick=busy < steps * QUICK)
             (self._slow.discard if stream.is_quick else self._slow.add)(method)
+
+    @contextlib.contextmanager
+    def _aside(self, stream: Stream) -> Iterator[None]:
+        """Leaves a stream's turn to others while it waits for its client."""
+        if threading.get_ident() != stream.thread:  # one that the method has started itself
+            yield
+            return
+        self._turns.give(stream.turn)
+        self.channel.flush()  # its client may wait for what it has said before it says more
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            if stream.is_quick:
+                self._turns.take(stream.turn)
+            stream.idle += time.perf_counter() - begin
 
     async def _stream_async(
         self, frame: wire.Open, method: Method[Any, Any, Any], stream: Stream
     ) -> None:
         problem = None
-        items = self.instance.stream_async(method, frame.payload, stream.call)
+        items = self.instance.stream_async(method, frame.payload, stream.call, stream.intake)
         try:
             async with asyncio.timeout_at(frame.deadline), contextlib.aclosing(items):
                 while not stream.is_over() and (item := await anext(items, None)):
@@ -215,5 +261,11 @@ class Streams:
             self.channel.flush()
 
     def _post_end(self, id: int, problem: dict[str, Any] | None) -> None:
+        if intake := self._intake(id):
+            intake.cancel()  # for what the method has left behind, a thread or task of its own
         self._streams.pop(id, None)
         self.channel.post(wire.End(id, problem))
+
+
+def _taken(stream: Stream) -> int:
+    return stream.intake.taken if stream.intake else 0

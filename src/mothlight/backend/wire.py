@@ -5,6 +5,8 @@ front ─ Batch(id, method, payloads) ─> worker ─ Results(id, results, secon
 front ─ Drop(id, index) ─> worker                 (nobody waits for this call of a batch any more)
 front ─ Open(id) ─> worker ─ Items(id)* , End(id, problem | None) ─> front
 front ─ Grant(id, n), Cancel(id) ─> worker        (back-pressure; nobody listens any more)
+front ─ Messages(id)* , Close(id, problem | None) ─> worker   (what a client streams in)
+front <─ Want(id, n) ─ worker                     (back-pressure, too)
 worker ─ Pulse(memory) ─> front                   (it lives)
 Shared(frame, regions) ─>, <─ Free(offsets)       (a frame whose large files lie in an arena)
 
@@ -83,6 +85,7 @@ class Batch(msgspec.Struct, tag="batch", array_like=True):
     payloads: list[Payload]
     calls: list[str]
     deadlines: list[float | None]
+    principals: list[str] | None = None  # None: nobody is known
 
 
 class Drop(msgspec.Struct, tag="drop", array_like=True):
@@ -102,6 +105,22 @@ class Open(msgspec.Struct, tag="open", array_like=True):
     payload: Payload
     call: str
     deadline: float | None
+    principal: str = ""
+
+
+class Messages(msgspec.Struct, tag="messages", array_like=True):
+    id: int
+    payloads: list[Payload]
+
+
+class Close(msgspec.Struct, tag="close", array_like=True):
+    id: int
+    problem: dict[str, Any] | None
+
+
+class Want(msgspec.Struct, tag="want", array_like=True):
+    id: int
+    count: int
 
 
 class Items(msgspec.Struct, tag="items", array_like=True):
@@ -123,8 +142,12 @@ class Cancel(msgspec.Struct, tag="cancel", array_like=True):
     id: int
 
 
+Carrier = Batch | Open | Messages | Results | Items
+"""Frames with files."""
+
+
 class Shared(msgspec.Struct, tag="shared", array_like=True):
-    frame: Batch | Open | Results | Items  # with empty files in place of those in ``regions``
+    frame: Carrier  # with empty files in place of those in ``regions``
     regions: list[Region]
 
 
@@ -132,8 +155,8 @@ class Free(msgspec.Struct, tag="free", array_like=True):
     offsets: list[int]
 
 
-ToWorker = Setup | Batch | Drop | Open | Grant | Cancel | Shared | Free
-ToFront = Ready | Failed | Pulse | Results | Items | End | Shared | Free
+ToWorker = Setup | Batch | Drop | Open | Messages | Close | Grant | Cancel | Shared | Free
+ToFront = Ready | Failed | Pulse | Results | Items | End | Want | Shared | Free
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
@@ -148,7 +171,7 @@ def pack(frame: ToWorker | ToFront, arena: Arena | None = None) -> bytes:
 
 
 def _lent(frame: ToWorker | ToFront, arena: Arena) -> ToWorker | ToFront:
-    if not isinstance(frame, (Batch, Open, Results, Items)):
+    if not isinstance(frame, Carrier):
         return frame
     payloads = _payloads(frame)
     regions = arena.lend(payloads)
@@ -165,7 +188,7 @@ def restored(shared: Shared, arena: Arena | None) -> Any:
     return _with(shared.frame, payloads)
 
 
-def _payloads(frame: Batch | Open | Results | Items) -> list[Any]:
+def _payloads(frame: Carrier) -> list[Any]:
     if isinstance(frame, Open):
         return [frame.payload]
     return frame.results if isinstance(frame, Results) else frame.payloads

@@ -109,7 +109,7 @@ class Worker:
         while True:
             match frame := self.channel.receive():
                 case wire.Batch(id):
-                    self.calls[id] = Calls(frame.calls, frame.deadlines)
+                    self.calls[id] = Calls(frame.calls, frame.deadlines, frame.principals)
                     return frame
                 case wire.Open():
                     self.streams.list(frame)
@@ -118,6 +118,10 @@ class Worker:
                     return None
                 case wire.Grant(id, count):
                     self.streams.grant(id, count)
+                case wire.Messages(id, payloads):
+                    self.streams.put(id, payloads)
+                case wire.Close(id, problem):
+                    self.streams.close(id, problem)
                 case wire.Cancel(id):
                     self.streams.cancel(id)
                 case wire.Drop(id, index):
