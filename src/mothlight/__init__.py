@@ -22,17 +22,20 @@ from .errors import (
     MalformedRequest,
     Overloaded,
     PayloadTooLarge,
+    QuotaExceeded,
     RemoteError,
     Unauthenticated,
     Unavailable,
     UnsupportedMedia,
 )
+from .principal import Credentials, Principal
 from .service import batched, method, service, stepped
 
 if TYPE_CHECKING:
     from .app import App
     from .backend import LocalBackend, Pool, StartupError
     from .client import AsyncClient, Client, ConnectionFailed, StreamCut
+    from .keys import ApiKeys
     from .media import Audio, AudioLimits, File, FileLimits, Image, ImageLimits
     from .server import serve
     from .settings import Settings
@@ -42,6 +45,7 @@ __version__ = "0.1.0.dev0"
 # What a worker does not need (HTTP, the client) and what needs an extra (Pillow, numpy, httpx2) is
 # imported when it is first used: a worker starts faster, and a server without images needs no PIL.
 _LATER = {
+    "ApiKeys": ".keys",
     "App": ".app",
     "AsyncClient": ".client",
     "Audio": ".media",
@@ -61,6 +65,7 @@ _LATER = {
 }
 
 __all__ = [
+    "ApiKeys",
     "App",
     "AsyncClient",
     "Audio",
@@ -71,6 +76,7 @@ __all__ = [
     "Client",
     "Code",
     "ConnectionFailed",
+    "Credentials",
     "DeadlineExceeded",
     "DefinitionError",
     "Error",
@@ -85,6 +91,8 @@ __all__ = [
     "Overloaded",
     "PayloadTooLarge",
     "Pool",
+    "Principal",
+    "QuotaExceeded",
     "RemoteError",
     "Settings",
     "StartupError",

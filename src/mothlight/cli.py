@@ -1,4 +1,5 @@
-"""The command line: ``mothlight serve module:Service``, ``openapi``, ``contract``, ``models``."""
+"""The command line: ``mothlight serve module:Service``, ``openapi``, ``contract``, ``keys``,
+``models``."""
 
 from __future__ import annotations
 
@@ -76,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     contract.set_defaults(run=_contract)
     _add_target(contract)
 
+    _add_keys(commands.add_parser("keys", help="API keys: who may call"))
+
     models = commands.add_parser("models", help="weights of the demo's models")
     actions = models.add_subparsers(required=True, metavar="ACTION")
     get = actions.add_parser("get", help="download, verify and cache; rerun to resume")
@@ -83,6 +86,24 @@ def _parser() -> argparse.ArgumentParser:
     get.add_argument("names", nargs="+", metavar="NAME")
     actions.add_parser("list", help="what there is").set_defaults(run=_models_list)
     return parser
+
+
+def _add_keys(keys: argparse.ArgumentParser) -> None:
+    actions = keys.add_subparsers(required=True, metavar="ACTION")
+    new = actions.add_parser("new", help="make a key, and print it this once")
+    new.set_defaults(run=_keys_new)
+    new.add_argument("name", metavar="NAME", help="whose it is; keys of one name are one caller")
+    new.add_argument("--rate", type=float, help="calls a second that it may begin (the setting)")
+    new.add_argument("--concurrency", type=int, help="calls that may run at once (the setting)")
+    list_ = actions.add_parser("list", help="what keys there are")
+    list_.set_defaults(run=_keys_list)
+    revoke = actions.add_parser("revoke", help="take a key away; servers see it within a second")
+    revoke.set_defaults(run=_keys_revoke)
+    revoke.add_argument("which", metavar="NAME-OR-ID")
+    for action in (new, list_, revoke):
+        action.add_argument(
+            "--file", type=Path, help="the file of keys (the setting keys, or keys.toml)"
+        )
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +136,50 @@ def _openapi(target: str, version: str) -> int:
 
 def _contract(target: str) -> int:
     print(json.dumps(find_app(target, {}).contract, indent=2))
+    return 0
+
+
+_NO_OPTIONS: dict[str, Any] = {}
+
+
+def _keys_file(given: Path | None) -> Path:
+    if given is None:
+        try:
+            given = Settings(**_NO_OPTIONS).keys
+        except ValidationError as error:
+            raise _unfit(error) from None
+    return given or Path("keys.toml")
+
+
+def _keys_new(name: str, rate: float | None, concurrency: int | None, file: Path | None) -> int:
+    from .keys import create
+
+    file = _keys_file(file)
+    secret, keys = create(file, name, rate, concurrency)
+    print(secret)
+    notes = [f"{name}, id {keys[-1].id}, in {file}. This key is shown only now: clients send it as"]
+    notes.append("  Authorization: Bearer …")
+    if len(keys) > 1:
+        notes.append(f"{name} has {len(keys)} keys now; they are one caller")
+    print("\n".join(notes), file=sys.stderr)
+    return 0
+
+
+def _keys_list(file: Path | None) -> int:
+    from .keys import read
+
+    for key in read(_keys_file(file)):
+        rate = "" if key.rate is None else f"{key.rate:g} calls/s"
+        most = "" if key.concurrency is None else f"{key.concurrency} at once"
+        print(f"{key.id}  {key.created:%Y-%m-%d %H:%M}  {key.name:24} {rate:14} {most}".rstrip())
+    return 0
+
+
+def _keys_revoke(which: str, file: Path | None) -> int:
+    from .keys import revoke
+
+    for key in revoke(_keys_file(file), which):
+        print(f"revoked {key.id} of {key.name}")
     return 0
 
 
@@ -171,11 +236,14 @@ def find_app(target: str, options: dict[str, Any]) -> Any:
             )
         return App(*services, **options)
     except ValidationError as error:
-        lines = [
-            f"--{'.'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}"
-            for e in error.errors()
-        ]
-        raise Refused("\n  ".join(["these settings do not fit:", *lines])) from None
+        raise _unfit(error) from None
+
+
+def _unfit(error: ValidationError) -> Refused:
+    lines = [
+        f"--{'.'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}" for e in error.errors()
+    ]
+    return Refused("\n  ".join(["these settings do not fit:", *lines]))
 
 
 def _import(name: str) -> ModuleType:

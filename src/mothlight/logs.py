@@ -43,6 +43,7 @@ _UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _CREDENTIAL = re.compile(r"\b(bearer|basic|digest)\s+[\w.~+/=:-]{8,}", re.IGNORECASE)
+_API_KEY = re.compile(r"\bmoth_[0-9a-f]{8}_[\w-]{43}")
 _SECRET = re.compile(
     r"authorization|cookie|passw|secret|credential|api_?key|(access|refresh|auth|id)_?token",
     re.IGNORECASE,
@@ -154,6 +155,8 @@ def _clean(text: str) -> str:
         text = f"{text[:MAX_LENGTH]} … ({len(text) - MAX_LENGTH} characters more)"
     if not (text.isascii() and text.isprintable()):
         text = _UNSEEN.sub(_escape, text)
+    if "moth_" in text:
+        text = _API_KEY.sub(_HIDDEN, text)
     return _CREDENTIAL.sub(rf"\1 {_HIDDEN}", text) if " " in text else text
 
 

