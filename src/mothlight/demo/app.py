@@ -6,7 +6,7 @@ mothlight serve mothlight.demo.app --port 5000
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
@@ -25,9 +25,12 @@ from mothlight import (
     stepped,
 )
 
+from .heard import Heard, Ready
+
 if TYPE_CHECKING:
     from . import silero, smollm
 
+Sound = Annotated[Audio, AudioLimits(pcm=16_000, max_seconds=60, max_bytes=4_000_000)]
 Recording = Annotated[Audio, AudioLimits(max_seconds=120)]
 
 
@@ -198,12 +201,14 @@ class Level(BaseModel):
 
 @service
 class Voice:
-    """Voice activity: Silero VAD."""
+    """Voice activity: Silero VAD. And what is said, where Whisper's weights have been fetched:
+    ``mothlight models get whisper-tiny.en`` (71 MB; English)."""
 
     def __init__(self) -> None:
-        from . import silero
+        from . import silero, whisper
 
         self.model = silero.load()
+        self.transcriber = whisper.load_if_there()
 
     @method(http="POST /speech", example=lambda: Audio.from_samples([0.0] * 16_000, 16_000))
     def find(self, file: Recording) -> Speech:
@@ -231,3 +236,16 @@ class Voice:
             Step(Level(at=state.seconds, speech=level), done=state.done)
             for state, level in zip(states, levels, strict=True)
         ]
+
+    @method(http="POST /hear")
+    def hear(self, chunks: Iterator[Sound]) -> Iterator[Heard]:
+        """Listens to live sound: tells at once where somebody begins and ends to speak, and then
+        what was said. A chunk is raw 16-bit little-endian mono samples at 16 kHz, any number of
+        them, or a sound file."""
+        from .hearing import Hearing
+
+        yield Ready(text=self.transcriber is not None)
+        hearing = Hearing(self.model, self.transcriber)
+        for chunk in chunks:
+            yield from hearing.hear(chunk.samples(rate=16_000))
+        yield from hearing.finish()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mothlight import weights
 
+from .byte_level import spell
 from .gguf import Gguf
 from .llama import Cache, Llama
 
@@ -47,7 +48,8 @@ class LanguageModel:
     def __init__(self, llama: Llama, tokenizer: Tokenizer) -> None:
         self.llama = llama
         self.tokenizer = tokenizer
-        self.spelling = _spelling(tokenizer)
+        places = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+        self.spelling = spell(token for token, _ in places)
 
     def write(
         self,
@@ -172,16 +174,3 @@ def _tokenizer(metadata: dict[str, Any]) -> Tokenizer:
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
     )
     return tokenizer
-
-
-def _spelling(tokenizer: Tokenizer) -> list[bytes]:
-    """The bytes of each token: the vocabulary writes every byte as a printable character."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in plain]
-    codes = {chr(byte): byte for byte in plain}
-    codes |= {chr(256 + place): byte for place, byte in enumerate(others)}
-    spelling = [b""] * tokenizer.get_vocab_size()
-    for token, index in tokenizer.get_vocab().items():
-        if all(character in codes for character in token):
-            spelling[index] = bytes(codes[character] for character in token)
-    return spelling

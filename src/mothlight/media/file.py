@@ -33,6 +33,7 @@ MEDIA_TYPES: dict[str, str] = {
     "flac": "audio/flac",
     "ogg": "audio/ogg",
     "mp3": "audio/mpeg",
+    "pcm": "audio/pcm",
     "m4a": "audio/mp4",
     "webm": "audio/webm",
     "pdf": "application/pdf",
@@ -100,6 +101,10 @@ class Media:
     def _make(cls, data: bytes, media_type: str | None, name: str | None) -> Self:
         return cls(data, media_type=media_type, name=name)  # type: ignore[call-arg]
 
+    def _sniff(self) -> str:
+        """The format of the bytes under the limits, "" when none is known."""
+        return sniff(self.data)
+
     def open_in_worker(self) -> None:
         """Decodes the bytes, so that a broken file fails alone, before the method runs."""
 
@@ -142,7 +147,7 @@ class Media:
         if len(found.data) > limits.max_bytes:
             raise PayloadTooLarge(what=f"{where}the {cls.kind}", limit=limits.max_bytes)
         formats: list[str] = sorted(getattr(limits, "formats", ()))
-        if formats and (format := sniff(found.data)) not in formats:
+        if formats and (format := found._sniff()) not in formats:
             raise UnsupportedMedia(
                 reason=f"{where}{_refusal(cls.kind, format, found.data)}; "
                 f"taken are {', '.join(formats)}",

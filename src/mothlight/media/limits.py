@@ -73,17 +73,39 @@ class ImageLimits(Limits):
 
 @dataclass(frozen=True, kw_only=True)
 class AudioLimits(Limits):
-    """Limits of an ``Audio``: ``max_seconds`` of sound by the file's header."""
+    """Limits of an ``Audio``: ``max_seconds`` of sound by the file's header.
+
+    ``pcm``: bytes without a header are taken too, as microphones give them: 16-bit little-endian
+    mono samples, so many a second. A frame of an MP3 begins as samples may, and so beside raw
+    samples only WAV, FLAC and Ogg are known by their headers::
+
+        Annotated[Audio, AudioLimits(pcm=16_000)]
+    """
 
     kind: ClassVar[str] = "audio"
-    FORMATS: ClassVar[frozenset[str]] = frozenset({"wav", "flac", "ogg", "mp3"})
+    FORMATS: ClassVar[frozenset[str]] = frozenset({"wav", "flac", "ogg", "mp3", "pcm"})
+    FILES: ClassVar[frozenset[str]] = FORMATS - {"pcm"}
 
     max_seconds: float = 600.0
-    formats: Set[str] = field(default=FORMATS)
+    formats: Set[str] = field(default=FILES)
+    pcm: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _known(self.formats, self.FORMATS, "Audio")
+        if self.pcm is None:
+            if "pcm" in self.formats:
+                raise DefinitionError(
+                    "raw samples do not say how many there are a second",
+                    "say it:   AudioLimits(pcm=16_000)",
+                )
+            return
+        if "mp3" in self.formats and self.formats != self.FILES:
+            raise DefinitionError(
+                "MP3 cannot be told from raw samples",
+                "leave it away:   AudioLimits(pcm=16_000, formats={'wav'})",
+            )
+        object.__setattr__(self, "formats", frozenset(self.formats) - {"mp3"} | {"pcm"})
 
 
 @dataclass(frozen=True, kw_only=True)
