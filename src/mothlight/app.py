@@ -17,16 +17,21 @@ from typing import Any, TypeVar
 from starlette.middleware.cors import CORSMiddleware
 
 from .backend import Backend, LocalBackend, Pool, Request
+from .calls.base import Calls
 from .calls.local import LocalCalls
+from .calls.quota import Quota
+from .calls.shared import SharedCalls
 from .contracts import build
 from .errors import DefinitionError, Unavailable
-from .principal import Authenticate
+from .keys import ApiKeys
+from .principal import Authenticate, guarded
 from .protocols import http
 from .protocols.observer import Observer
 from .protocols.pages import Pages
 from .protocols.resource import Resource
 from .protocols.rest import Rest
 from .protocols.status import CALLS
+from .protocols.upgrades import Upgrades
 from .schema import Payload
 from .service import Method, ServerStream, Service, Unary
 from .settings import Settings
@@ -74,10 +79,19 @@ class App:
         self.backend = backend or self._backend()
         _check_routes(self.services)
         self._observer = Observer.of(self.services, settings)
-        self.calls = LocalCalls(self.backend, settings)
-        self.rest = Rest(self.services, self.calls, settings, self._observer, authenticate)
-        self._resource = Resource(self.calls, settings, authenticate)
-        self._pages = Pages(self.services, self.contract, self.backend, settings, self.rest.routes)
+        hook = self._hook = _hook(authenticate, settings)
+        self.calls = self._calls(_limited(self.backend, hook, settings))
+        self.rest = Rest(self.services, self.calls, settings, self._observer, hook)
+        self._resource = Resource(self.calls, settings, hook)
+        self.upgrades = Upgrades(self.rest)
+        self._pages = Pages(
+            self.services,
+            self.contract,
+            self.backend,
+            settings,
+            self.rest.routes,
+            secured=self.rest.authenticate is not None,
+        )
         self._asgi: Any = self._serve
         if settings.cors:
             self._asgi = CORSMiddleware(
@@ -108,11 +122,20 @@ class App:
             return LocalBackend(self.services, settings)
         return Pool(self.services, settings)
 
+    def _calls(self, backend: Backend) -> Calls:
+        where = self.settings.calls
+        if where == "memory":
+            return LocalCalls(backend, self.settings)
+        return SharedCalls(backend, self.settings, self.services, where)
+
     # Its life
 
     async def start(self) -> None:
-        """Starts the workers, and returns when every model is loaded. Raises StartupError."""
+        """Starts the workers, and returns when every model is loaded. Raises StartupError, and
+        DefinitionError where the file of API keys cannot be read."""
         if self._started == 0:
+            if isinstance(self._hook, ApiKeys):
+                self._hook.load()
             await self.backend.start()
             await self.calls.start()
             if self._observer:
@@ -201,12 +224,11 @@ class App:
         elif scope["type"] == "http":
             await self._asgi(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000, "reason": "not a WebSocket path"})
+            unstarted = "" if self._was_started or self._given else "the server has not started"
+            await self.upgrades.serve(scope, receive, send, _path(scope), unstarted)
 
     async def _serve(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
-        path, root = scope["path"], scope.get("root_path", "")
-        if root and path.startswith(f"{root}/"):  # a proxy may have cut its prefix off already
-            path = path[len(root) :]
+        path = _path(scope)
         protocol: Rest | Resource | None = None
         if path in self.rest.routes:
             protocol = self.rest
@@ -216,7 +238,9 @@ class App:
             if self._was_started or self._given:
                 await protocol.serve(scope, receive, send, path)
             else:
-                log.error("%s was called before start(): %s", path, _UNSTARTED)
+                # A path of /calls ends with an id, which may be a secret.
+                shown = f"{CALLS}/…" if protocol is self._resource else path
+                log.error("%s was called before start(): %s", shown, _UNSTARTED)
                 unstarted = Unavailable(reason="the server has not started")
                 await http.respond(send, http.problem(unstarted))
         else:
@@ -235,7 +259,26 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _path(scope: http.Scope) -> str:
+    path, root = scope["path"], scope.get("root_path", "")
+    if root and path.startswith(f"{root}/"):  # a proxy may have cut its prefix off already
+        path = path[len(root) :]
+    return str(path)
+
+
 _UNSTARTED = "a mounted app needs its host's lifespan:   FastAPI(lifespan=app.lifespan)"
+
+
+def _hook(given: Authenticate | None, settings: Settings) -> Authenticate | None:
+    if given is None:
+        return ApiKeys(settings.keys) if settings.keys else None
+    return given if isinstance(given, ApiKeys) else guarded(given)
+
+
+def _limited(backend: Backend, hook: Authenticate | None, settings: Settings) -> Backend:
+    if hook is None and settings.rate is None and settings.concurrency is None:
+        return backend
+    return Quota(backend, settings.rate, settings.concurrency)
 
 
 def _check_routes(services: list[Service]) -> None:
@@ -254,11 +297,5 @@ def _check_routes(services: list[Service]) -> None:
                 raise DefinitionError(
                     f"{first.qualname} and {method.qualname} are both {method.verb} {method.path}",
                     'give one another path:   @method(http="POST /...")',
-                    at=method.func,
-                )
-            if method.cardinality.streams_in:
-                raise DefinitionError(
-                    f"{method.qualname} takes a stream of messages, which REST cannot carry",
-                    "take them in one message (a list field), until WebSocket is served",
                     at=method.func,
                 )

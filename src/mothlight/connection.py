@@ -120,7 +120,7 @@ class Connection(HttpToolsProtocol):
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
         super().on_headers_complete()
-        if self.is_draining:
+        if self.is_draining and self.cycle is not None:
             self.cycle.keep_alive = False
 
     def _begin_asgi_late(self) -> None:
@@ -153,7 +153,10 @@ class Connection(HttpToolsProtocol):
             self.send_400_response("")
             return
         except HttpParserUpgrade:
-            pass  # to what is not spoken here: the request is answered as if it had not asked
+            if self._should_upgrade():
+                self._upgrade()
+                return
+            # To what is not spoken here: the request is answered as if it had not asked.
         if self._in_head:
             if self._head_size > MAX_HEAD:
                 self.transport.close()
@@ -162,6 +165,19 @@ class Connection(HttpToolsProtocol):
                 self._alarm.set(self.head_timeout)
         elif self._short.is_open:
             self._short.wait(self._begin_asgi_late)
+
+    def _should_upgrade(self) -> bool:
+        return (
+            self.parser.get_method() == b"GET"
+            and self.url.isascii()
+            and (self.cycle is None or self.cycle.response_complete)
+            and super()._should_upgrade()
+        )
+
+    def _upgrade(self) -> None:
+        """Hands the connection over to ``websocket.py``, for good."""
+        self._alarm.stop()
+        self.handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
         if self.cycle is None or self.cycle.response_complete:

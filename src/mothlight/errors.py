@@ -11,6 +11,7 @@
     ├── RequestTimeout          408  the body did not arrive in time
     ├── RouteNotFound           404
     ├── MethodNotAllowed        405
+    ├── UpgradeRequired         426  it takes a stream of messages: over a WebSocket
     ├── Unauthenticated         401
     ├── QuotaExceeded           429  over the caller's own rate or concurrency; retry_after seconds
     ├── CallNotFound            404  no call of this caller has the id; it may have expired
@@ -63,6 +64,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UnsupportedMedia",
+    "UpgradeRequired",
 ]
 
 
@@ -86,7 +88,7 @@ class Error(Exception):
     code: ClassVar[Code] = Code.UNKNOWN
     status: ClassVar[int] = 500
     call_id = ""
-    """The id of the call that it ended, as the server's log has it; a client sets it."""
+    """The id of the call that it ended; a client sets it. The server's log has a digest of it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -288,6 +290,14 @@ class MethodNotAllowed(Error):
     allow: list[str]
 
 
+class UpgradeRequired(Error):
+    "{path} takes a stream of messages: connect to it as a WebSocket"
+
+    code = Code.FAILED_PRECONDITION
+    status = 426
+    path: str
+
+
 class Unauthenticated(Error):
     "{reason}"
 
@@ -374,6 +384,7 @@ BUILT_IN: tuple[type[Error], ...] = (
     RequestTimeout,
     RouteNotFound,
     MethodNotAllowed,
+    UpgradeRequired,
     Unauthenticated,
     QuotaExceeded,
     CallNotFound,

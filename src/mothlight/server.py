@@ -20,6 +20,7 @@ from .backend.base import ENVIRONMENT, StartupError
 from .connection import Connection
 from .errors import DefinitionError
 from .memory import settle
+from .websocket import WebSocket
 
 log = logging.getLogger("mothlight")
 
@@ -43,7 +44,11 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 http=type("Protocol", (Connection,), bounds),
-                ws="none",
+                ws=type("Socket", (WebSocket,), {"send_timeout": settings.send_timeout}),
+                ws_max_size=settings.max_body,
+                ws_per_message_deflate=False,
+                ws_ping_interval=settings.heartbeat,
+                ws_ping_timeout=settings.send_timeout,
                 lifespan="on",
                 access_log=False,
                 log_config=None,
@@ -85,6 +90,7 @@ class Server(uvicorn.Server):
         ends the workers."""
         protocol: Any = self.config.http_protocol_class
         protocol.is_draining = True
+        self.app.upgrades.drain()
         listeners = [
             socket.socket(fileno=os.dup(listener.fileno()))
             for server in self.servers
@@ -123,7 +129,8 @@ class Server(uvicorn.Server):
         for service in self.app.services:
             for method in service.methods.values():
                 kind = " (stream)" if method.cardinality.streams_out else ""
-                lines.append(f"  {method.verb:6} {method.path}{kind}")
+                verb = "WS" if method.cardinality.streams_in else method.verb
+                lines.append(f"  {verb:6} {method.path}{kind}")
         lines.append(f"  docs            http://127.0.0.1:{port}/docs")
         lines.append(f"  Android emulator http://10.0.2.2:{port}")
         if settings.host in ("0.0.0.0", "::"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -43,6 +43,10 @@ _PATIENCE = 0.05
 
 _GAP, _LEFT = 0.5, 64 * 1024 * 1024
 """Seconds without a byte, and bytes, that the rest of a refused body is waited for."""
+
+
+_SMALL = 64 * 1024
+"""Bytes of a body that is sent at once, whatever becomes of it."""
 
 
 class ClientGone(Exception):
@@ -116,12 +120,40 @@ def peer(client: tuple[str, int] | None, headers: dict[bytes, bytes]) -> str:
     return host
 
 
+class Headers(Mapping[str, str]):
+    """A request's headers as text; each is decoded when it is asked for, as few are."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, headers: dict[bytes, bytes]) -> None:
+        self._headers = headers
+
+    def __getitem__(self, name: str) -> str:
+        return self._headers[name.encode("utf-8", "replace")].decode("latin-1")
+
+    def get(self, name: str, default: Any = None) -> Any:
+        value = self._headers.get(name.encode("utf-8", "replace"))
+        return default if value is None else value.decode("latin-1")
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode("latin-1") for name in self._headers)
+
+    def __len__(self) -> int:
+        return len(self._headers)
+
+
 def credentials(
     client: tuple[str, int] | None, headers: dict[bytes, bytes], path: str
 ) -> Credentials:
     """What a request says of its caller."""
-    text = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-    return Credentials(text, peer(client, headers), path)
+    return Credentials(Headers(headers), peer(client, headers), path)
+
+
+def is_upload(headers: dict[bytes, bytes]) -> bool:
+    """Whether a body follows that may be large, or that its client sends only when it is asked."""
+    length = headers.get(b"content-length", b"0")
+    is_small = length.isdigit() and int(length) <= _SMALL
+    return not is_small or b"transfer-encoding" in headers or b"expect" in headers
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, settings: Settings) -> bytes:
@@ -189,6 +221,8 @@ def _problem(error: Error) -> Answer:
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allow).encode()))
     status = int(document.get("status", error.status))
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))  # RFC 6750, 3
     return answer(status, PROBLEM, to_json(document), headers)
 
 

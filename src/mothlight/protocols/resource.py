@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from urllib.parse import unquote
 
 from ..calls.base import Calls, Status
 from ..errors import Error, MethodNotAllowed, NotAcceptable
@@ -35,7 +34,7 @@ class Resource:
     ) -> None:
         """Serves a request for ``/calls/{id}``, as an ASGI application does."""
         headers, verb = http.head(scope), scope["method"]
-        id = unquote(path.removeprefix(f"{status.CALLS}/"))
+        id = path.removeprefix(f"{status.CALLS}/")  # ASGI has decoded it
         answer: http.Answer | None
         try:
             owner = await principal(self.authenticate, scope.get("client"), headers, path)

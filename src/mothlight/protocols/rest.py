@@ -16,18 +16,19 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from ..backend.base import Reply, Request
+from ..backend.inbox import Inbox
 from ..calls.base import Calls
 from ..codec import form, multipart
-from ..codec.json import check, check_strings, inline
-from ..contracts.content import content_types, raw_field
+from ..codec.json import inline
+from ..contracts.content import content_types
 from ..errors import (
     Error,
     Internal,
-    InvalidRequest,
     MethodNotAllowed,
     PayloadTooLarge,
     RequestTimeout,
     UnsupportedMedia,
+    UpgradeRequired,
 )
 from ..principal import Authenticate
 from ..schema import MediaType, Nothing, Payload
@@ -35,14 +36,12 @@ from ..service import Method, Service
 from ..settings import Settings
 from . import http, streams
 from .exchange import Exchange, principal
+from .message import BODILESS, from_file, from_json, validated
 from .observer import Observer
 from .priority import urgency
 from .status import accepted
 
 log = logging.getLogger("mothlight")
-
-BODILESS = ("GET", "DELETE")
-"""Verbs whose message is in the query."""
 
 LONGEST_WAIT = 60.0
 """Seconds that ``Prefer: wait`` may hold a request up."""
@@ -68,7 +67,7 @@ class Rest:
             for method in service.methods.values():
                 self.routes.setdefault(method.path, {})[method.verb] = method
         self._longest = {  # seconds
-            method: None if method.cardinality.streams_out else settings.timeout
+            method: None if method.cardinality.streams else settings.timeout
             for service in services
             for method in service.methods.values()
         }
@@ -78,7 +77,7 @@ class Rest:
             for verb, method in verbs.items():
                 if (
                     verb not in BODILESS
-                    and not method.cardinality.streams_out
+                    and not method.cardinality.streams
                     and not iscoroutinefunction(authenticate)
                 ):
                     self.short.setdefault(path.encode(), {})[verb.encode()] = method
@@ -89,16 +88,14 @@ class Rest:
         """Serves a request for one of ``routes``, as an ASGI application does."""
         verbs = self.routes[path]
         method = verbs.get(scope["method"])
-        if method is None:
-            error = MethodNotAllowed(path=path, allow=sorted(verbs))
-            await http.respond(send, http.problem(error))
+        if method is None or method.cardinality.streams_in:
+            await http.respond(send, _misdirected(verbs, path))
             return
         call = Exchange(method, scope.get("client"))
         answer: http.Answer | None = None
         try:
             headers = http.head(scope)
-            call.principal = await principal(self.authenticate, call.client, headers, path)
-            self._begin(call, headers)
+            await self._admit(call, headers, path)
             body = await self._body(method, scope, headers, receive)
             request = self._request(call, headers, body)
             if call.terms and call.prefer.is_async:
@@ -153,7 +150,7 @@ class Rest:
             found = self.authenticate(http.credentials(call.client, headers, call.method.path))
             assert not isinstance(found, Awaitable)  # those of such hooks go the long way
             call.principal = found
-        self._begin(call, headers)
+        self.begin(call, headers)
         return self.calls.unary(self._request(call, headers, body), call.terms)
 
     def answer(self, call: Exchange, reply: Reply) -> http.Answer:
@@ -175,7 +172,7 @@ class Rest:
         call.end(error.code.value, answer.status, error)
         return answer
 
-    def _begin(self, call: Exchange, headers: dict[bytes, bytes]) -> None:
+    def begin(self, call: Exchange, headers: dict[bytes, bytes]) -> None:
         """Names a call, and lets it be observed."""
         if self.observer is not None:
             call.observer = self.observer
@@ -184,9 +181,17 @@ class Rest:
 
     def _request(self, call: Exchange, headers: dict[bytes, bytes], body: bytes) -> Request:
         """What a backend is asked; ``body`` is the query where the verb has no body."""
-        method = call.method
-        payload = self._payload(method, headers, body)
-        settings = self.settings
+        return self.request(call, headers, self._payload(call.method, headers, body))
+
+    def request(
+        self,
+        call: Exchange,
+        headers: dict[bytes, bytes],
+        payload: Payload,
+        inbox: Inbox | None = None,
+    ) -> Request:
+        """What a backend is asked to do with a message, on the terms of its headers."""
+        method, settings = call.method, self.settings
         seconds = settings.background if call.prefer.is_async else self._longest[method]
         if (sent := headers.get(b"request-timeout")) is not None:
             asked = http.timeout(sent)
@@ -195,8 +200,18 @@ class Rest:
         first = urgency(headers.get(b"priority"))
         whose = call.principal.name or http.peer(call.client, headers)
         return Request(
-            method, payload, call.name, deadline, first, whose, call.timeline, call.principal
+            method, payload, call.name, deadline, first, whose, call.timeline, call.principal, inbox
         )
+
+    async def _admit(self, call: Exchange, headers: dict[bytes, bytes], path: str) -> None:
+        """Finds out who calls, and names the call, before anything of a large body is read."""
+        try:
+            call.principal = await principal(self.authenticate, call.client, headers, path)
+            self.begin(call, headers)
+        except Error as error:
+            if http.is_upload(headers):
+                raise http.BodyUnread(error) from None
+            raise
 
     async def _body(
         self,
@@ -226,15 +241,7 @@ class Rest:
             payload = form.payload(method, items, self.settings)
         else:
             payload = self._read(method, headers, body)
-        try:
-            method.input.decode(payload)
-        except InvalidRequest as error:
-            if not method.is_bare:
-                raise
-            # A bare value's own path is empty; its parameter's name tells the reader more.
-            errors = [{**e, "path": e["path"] or method.parameter} for e in error.errors]
-            raise InvalidRequest(errors=errors) from None
-        return payload
+        return validated(method, payload)
 
     def _read(
         self, method: Method[Any, Any, Any], headers: dict[bytes, bytes], body: bytes
@@ -252,16 +259,12 @@ class Rest:
             return form.payload(method, multipart.parse(body, sent, settings), settings)
         if kind == b"application/x-www-form-urlencoded":
             return form.payload(method, form.parse_query(body, settings), settings)
-        if _is_file(kind) and (name := raw_field(method)):
-            return form.payload(method, [(name, (body, kind.decode("latin-1"), None))], settings)
+        if _is_file(kind):
+            payload = from_file(method, body, kind.decode("latin-1"), settings)
+            if payload is not None:
+                return payload
         if kind in (http.JSON, b"") or kind.endswith(b"+json"):
-            if not body and method.has_default and method.is_bare:
-                return method.input.encode(method.default)
-            parsed = check(body, settings)
-            if len(body) > settings.max_string and method.input.has_strings:
-                node, types = method.input.node, method.input.types
-                check_strings(node, parsed, types, settings.max_string)
-            return Payload(body)
+            return from_json(method, body, settings)
         supported = content_types(method)
         raise UnsupportedMedia(
             reason=f"{kind.decode('latin-1')} is not taken; {' or '.join(supported)} is",
@@ -287,6 +290,13 @@ def response(call: Exchange, reply: Reply) -> http.Answer:
     if isinstance(node, Nothing):
         return http.Answer(204, headers)
     return http.answer(200, http.JSON, inline(payload), headers)
+
+
+def _misdirected(verbs: dict[str, Method[Any, Any, Any]], path: str) -> http.Answer:
+    allow = [verb for verb, method in verbs.items() if not method.cardinality.streams_in]
+    if allow:
+        return http.problem(MethodNotAllowed(path=path, allow=sorted(allow)))
+    return http.problem(UpgradeRequired(path=path), [(b"upgrade", b"websocket")])
 
 
 def _is_file(kind: bytes) -> bool:
