@@ -7,7 +7,7 @@ import enum
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
@@ -268,8 +268,12 @@ if typing.TYPE_CHECKING:
     class ClientStream(Method[I, O, F]):
         """Many messages in, one out."""
 
+        def __call__(self, messages: Iterable[I], /) -> O: ...
+
     class Duplex(Method[I, O, F]):
         """Many messages in, many out."""
+
+        def __call__(self, messages: Iterable[I], /) -> Iterator[O]: ...
 
 else:
 

@@ -119,6 +119,27 @@ class Writer:
         return [Step(state, state + 1) for state in states]
 
 
+@service
+class Listener:
+    @method
+    def total(self, prompts: Iterator[Prompt]) -> Verdict:
+        return Verdict(score=sum(1.0 for _ in prompts))
+
+    @method
+    async def total_later(self, prompts: AsyncIterator[Prompt]) -> Verdict:
+        return Verdict(score=sum([1.0 async for _ in prompts]))
+
+    @method
+    def hear(self, prompts: Iterator[Prompt]) -> Iterator[Token]:
+        for prompt in prompts:
+            yield Token(prompt.text)
+
+    @method
+    async def hear_later(self, prompts: AsyncIterator[Prompt]) -> AsyncIterator[Token]:
+        async for prompt in prompts:
+            yield Token(prompt.text)
+
+
 review, prompt = Review(text="x"), Prompt("x")
 
 # On an instance a method is the function that was written.
@@ -168,6 +189,17 @@ def synchronous(client: Client) -> None:
     reveal_type(client.stream(Writer.read, prompt))  # Generator[Token, None, None]
     reveal_type(client.stream(Writer.count))  # Generator[int, None, None]
     reveal_type(client.of(Writer).write(prompt))  # Iterator[Token]
+    reveal_type(client.call(Listener.total, [prompt]))  # Verdict
+    reveal_type(client.call(Listener.total_later, iter([prompt])))  # Verdict
+    reveal_type(client.stream(Listener.hear, [prompt]))  # Generator[Token, None, None]
+    reveal_type(client.stream(Listener.hear_later, [prompt]))  # Generator[Token, None, None]
+    reveal_type(client.of(Listener).total([prompt]))  # Verdict
+    reveal_type(client.of(Listener).hear([prompt]))  # Iterator[Token]
+    reveal_type(client.begin(Sentiment.analyze, review))  # Operation[Verdict]
+    reveal_type(client.begin(Sentiment.analyze, review).result(timeout=1.0))  # Verdict
+    reveal_type(client.begin(Sentiment.write, prompt).stream())  # Generator[Token, None, None]
+    reveal_type(client.operation("id", Sentiment.write))  # Operation[Token]
+    reveal_type(client.operation("id", Sentiment.write).status().error)  # Error | None
     reveal_type(client.of("Sentiment"))  # Any
     reveal_type(client.with_options(timeout=1.0, headers={"X": "y"}))  # Client
 
@@ -186,6 +218,10 @@ async def asynchronous(client: AsyncClient, app: App) -> None:
     async for token in client.stream(Sentiment.murmur, prompt):
         reveal_type(token)  # Token
     reveal_type(client.of(Sentiment))  # Any
+    reveal_type(await client.call(Listener.total, [prompt]))  # Verdict
+    reveal_type(client.stream(Listener.hear_later, [prompt]))  # AsyncGenerator[Token, None]
+    reveal_type(await client.begin(Sentiment.analyze, review))  # AsyncOperation[Verdict]
+    reveal_type(await client.operation("id", Sentiment.analyze).result())  # Verdict
     reveal_type(await app.call(Sentiment.analyze, review))  # Verdict
     reveal_type(await app.call(Sentiment.judge, review, timeout=1.0))  # Verdict
     async for token in app.stream(Sentiment.write, prompt):

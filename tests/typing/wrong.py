@@ -5,7 +5,7 @@ and pyright (below) say so where one is not, and test_reveal.py looks without th
 
 from __future__ import annotations
 
-from reveal import Prompt, Review, Sentiment, State, TextTooLong, Token, Verdict, Writer
+from reveal import Listener, Prompt, Review, Sentiment, State, TextTooLong, Token, Verdict, Writer
 
 from mothlight import App, AsyncClient, Client, Step, method, service, stepped
 
@@ -28,6 +28,12 @@ def synchronous(client: Client) -> None:
     client.of(Sentiment).nothing(review)  # type: ignore
     verdict: Token = client.call(Sentiment.analyze, review)  # type: ignore
     client.call(Sentiment.one, review).label  # type: ignore  # noqa: B018
+    client.call(Listener.total, prompt)  # type: ignore
+    client.call(Listener.total, [review])  # type: ignore
+    client.call(Listener.hear, [prompt])  # type: ignore
+    client.stream(Listener.total, [prompt])  # type: ignore
+    client.begin(Listener.total, [prompt])  # type: ignore
+    client.begin(Sentiment.analyze, prompt)  # type: ignore
     client.with_options(timeout="soon")  # type: ignore
     client.with_options(patience=1)  # type: ignore
     print(verdict)
@@ -36,6 +42,7 @@ def synchronous(client: Client) -> None:
 async def asynchronous(client: AsyncClient, app: App) -> None:
     await client.call(Sentiment.analyze, prompt)  # type: ignore
     client.stream(Sentiment.analyze, review)  # type: ignore
+    client.stream(Listener.hear, client.stream(Sentiment.write, prompt))  # type: ignore
     verdict: Verdict = client.call(Sentiment.one, review)  # type: ignore
     await app.call(Sentiment.analyze, prompt)  # type: ignore
     app.stream(Sentiment.write, review)  # type: ignore

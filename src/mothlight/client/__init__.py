@@ -7,8 +7,8 @@
 
 All but the I/O is shared by ``Client`` and ``AsyncClient``:
 
-    message ─body─> query | JSON | multipart ─exchange─> request, tries, deadline
-            ─sync, aio─> HTTP ─exchange─> message | Error        ─sse─> items of a stream
+    message ─body─> query | JSON | multipart ─exchange, patience─> requests, tries, deadline
+            ─sync, aio─> HTTP ─exchange─> message | Error     ─sse, items─> items of a stream
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ except ImportError as error:
 
 from .aio import AsyncClient
 from .errors import ConnectionFailed, StreamCut, UnexpectedAnswer, UnknownName
+from .operation import AsyncOperation, Operation, Status
 from .sync import Client
 
 __all__ = [
     "AsyncClient",
+    "AsyncOperation",
     "Client",
     "ConnectionFailed",
+    "Operation",
+    "Status",
     "StreamCut",
     "UnexpectedAnswer",
     "UnknownName",

@@ -75,18 +75,19 @@ def encode(method: Method[Any, Any, Any], message: Any) -> Body:
     what its files raise (UnsupportedMedia, PayloadTooLarge)."""
     if isinstance(method.input.node, Nothing):
         return Body()
-    payload = _payload(method, message)
+    made = payload(method, message)
     if method.verb in ("GET", "DELETE"):
-        found, _ = _items(method, payload)
+        found, _ = _items(method, made)
         return Body(query=urlencode([(name, value) for name, value in found]))
-    if payload.media:
-        items, whole = _items(method, payload)
+    if made.media:
+        items, whole = _items(method, made)
         if whole and len(items) <= MAX_PARTS:
             return _multipart(items)
-    return Body(content_type="application/json", pieces=(inline(payload),))
+    return Body(content_type="application/json", pieces=(inline(made),))
 
 
-def _payload(method: Method[Any, Any, Any], message: Any) -> Payload:
+def payload(method: Method[Any, Any, Any], message: Any) -> Payload:
+    """A message as it travels. Raises as ``encode`` does."""
     if message is ABSENT and method.has_default:
         message = method.default
     elif message is ABSENT:

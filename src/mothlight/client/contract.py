@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..method import VERBS
-from ..schema import Choice, MapOf, Nothing, Shape
 from ..service import Cardinality, Method
 from .errors import UnexpectedAnswer
 from .models import Models, error_class, read_named, read_node
@@ -92,21 +91,3 @@ class RemoteMethod(Method[Any, Any, Any]):
     @property
     def qualname(self) -> str:
         return f"{self._owner}.{self.name}"
-
-
-class _ContractMethod(Method[None, dict[str, Any], Any]):
-    """``GET /contract`` as a method."""
-
-    def __init__(self) -> None:
-        self.name, self.doc, self.raises = "contract", "", ()
-        self.cardinality = Cardinality.UNARY
-        self.verb, self.path, self.parameter = "GET", "/contract", ""
-        self.input = Shape(None, Nothing(), {})
-        self.output = Shape(dict[str, Any], MapOf(Choice(())), {})
-
-    @property
-    def qualname(self) -> str:
-        return "/contract"
-
-
-CONTRACT: Any = _ContractMethod()

@@ -45,6 +45,21 @@ class UnknownName(Error, AttributeError):
     known: str
 
 
+def hint(reason: str) -> str:
+    """What to do about a connection that failed for this reason."""
+    return next((hint for word, hint in _HINTS if word in reason), _HINT)
+
+
+_HINT = "look whether the server is up and the address is right"
+_START = "start the server (mothlight serve module:Service), or check host and port"
+_HINTS = (
+    ("refused", _START),
+    ("All connection attempts", _START),
+    ("Name or service", "check the host's name"),
+    ("SSL", "check whether the server speaks https or http"),
+    ("disconnected", "the server closed the connection while it worked; its log has the reason"),
+)
+
 _CODES = {
     401: Code.UNAUTHENTICATED,
     403: Code.PERMISSION_DENIED,

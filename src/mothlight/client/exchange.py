@@ -1,129 +1,87 @@
-"""One call without its I/O: the request, whether to try again, and what the answer means."""
+"""One call without its I/O: its requests, whether to try again, and what the answers mean.
+
+  ┌────────── lost: again, with the same key ──────────┐
+POST ── silent, or a stream was cut ──> GET /calls/{id} ┴──> message | items | Error
+left early: DELETE /calls/{id}             └── not found: POST
+"""
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, TypedDict, TypeVar
-from uuid import uuid4
+from secrets import token_hex
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx2
-from pydantic_core import from_json
 
-from ..errors import DeadlineExceeded, Error, InvalidRequest
+from ..errors import DeadlineExceeded, Error
 from ..schema import MediaType, Nothing, Payload
 from ..service import Method
-from . import body, sse
-from .errors import ConnectionFailed, StreamCut, UnexpectedAnswer
+from . import body
+from .answer import Answer
+from .errors import ConnectionFailed, StreamCut, UnexpectedAnswer, hint
+from .options import Options
+from .patience import SLACK, Patience, Phases
 
 O = TypeVar("O")  # noqa: E741
 E = TypeVar("E", bound=Error)
+Http = httpx2.Client | httpx2.AsyncClient
 
-Timeout = float | Literal["auto"] | None
-MEBI = 1024 * 1024
-SLACK = 0.5
-"""Seconds that we wait beyond the deadline, so that the server's own word on it can arrive."""
-LONGEST_PAUSE = 30.0
-CONNECT_TIMEOUT = 10.0
-MAX_PROBLEM = MEBI
+CANCEL_TIME = 1.5
+"""Seconds that a call which is left may take to be cancelled."""
 
+_REFUSALS = (None, "Overloaded", "QuotaExceeded")
+"""The types of problems that are said before any work; None is a proxy's. All others, "Unavailable"
+among them (its worker died), are what became of this call for good."""
 
-class Changes(TypedDict, total=False):
-    """What ``with_options`` changes; see ``Options``."""
-
-    timeout: Timeout
-    headers: Mapping[str, str]
-    progress: body.Progress | None
-    retries: int
-    idle: float
-    max_answer: int
-
-
-@dataclass(frozen=True)
-class Options:
-    """How calls are made.
-
-    ``timeout``: seconds of a call with all its tries and all of its stream; it reaches the server.
-    "auto" is 60 for a unary call and none for a stream, None is none. ``headers``: sent with every
-    call. ``progress(sent, total)``: bytes of the body (from 0 again at another try). ``retries``:
-    further tries where the server cannot have begun: the connection was refused, or it answered
-    503 with Retry-After before any work. ``idle``: seconds of silence after which a stream counts
-    as dead (servers send a heartbeat every 15 s). ``max_answer``: bytes of an answer or an event.
-    """
-
-    timeout: Timeout = "auto"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    progress: body.Progress | None = None
-    retries: int = 2
-    idle: float = 45.0
-    max_answer: int = 256 * MEBI
-
-    def changed(self, changes: Changes) -> Options:
-        """These options with some changed; headers are added."""
-        if "headers" in changes:
-            changes = {**changes, "headers": {**self.headers, **changes["headers"]}}
-        return replace(self, **changes)
+_GATEWAY = (502, 503, 504)
+_USELESS = (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol)
 
 
 class Exchange(Generic[O]):
     """One call. A driver sends ``request()``, and asks ``lost`` or ``refused`` what to do about a
-    failure: they raise the call's error, or give the seconds to wait before another try.
+    failure: they raise the call's error, or give the seconds to wait before another request.
 
-    Raises InvalidRequest at once where the message does not fit the method.
+    ``known``: the id of a call that was begun before; it is asked for, and never made or cancelled.
+    ``is_page``: it is no call, only something that the server has. Raises InvalidRequest at once
+    where the message does not fit the method.
     """
 
     def __init__(
-        self, url: str, method: Method[Any, O, Any], message: Any, options: Options
+        self,
+        url: str,
+        method: Method[Any, O, Any],
+        message: Any,
+        options: Options,
+        *,
+        known: str = "",
+        is_background: bool = False,
+        is_page: bool = False,
     ) -> None:
-        self.url = url + method.path
+        self.base, self.url = url, url + method.path
         self.method, self.options = method, options
         self.streams = method.cardinality.streams_out
-        if method.cardinality.streams_in:
-            reason = "takes a stream of messages, which REST cannot carry"
-            raise InvalidRequest(errors=[{"path": method.name, "message": reason}])
-        self.body = body.encode(method, message)
-        self.id = uuid4().hex
-        self.tries = 0
-        seconds = options.timeout
-        if seconds == "auto":
-            seconds = None if self.streams else 60.0
-        self.deadline = None if seconds is None else time.monotonic() + seconds
-
-    # Time
-
-    def left(self) -> float | None:
-        """Seconds until the deadline; None without one."""
-        return None if self.deadline is None else self.deadline - time.monotonic()
-
-    def check(self) -> None:
-        """Raises DeadlineExceeded when the deadline is over, and the slack with it."""
-        if (left := self.left()) is not None and left + SLACK <= 0:
-            raise self.mark(DeadlineExceeded())
-
-    def _pause(self, seconds: float) -> bool:
-        left = self.left()
-        fits = seconds <= LONGEST_PAUSE and (left is None or seconds < left)
-        again = fits and self.tries < self.options.retries
-        self.tries += again
-        return again
+        self.id = known or token_hex(16)
+        self.is_known, self.is_background, self.is_page = bool(known), is_background, is_page
+        asked = known or method.cardinality.streams_in
+        self.body = body.Body() if asked else body.encode(method, message)
+        self.patience = Patience(options, method.cardinality.streams and not is_background)
+        self.asks = bool(known)  # the next request asks for the call instead of making it
+        self.is_open = False  # its stream has begun
+        self.received = 0  # items
+        self._was_sent = self._is_over = self._is_lost = False
 
     # Asking
 
-    def request(self, http: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
-        """The request of the next try. Raises DeadlineExceeded where no time is left for it."""
-        left = self.left()
-        if left is not None and left <= 0:
-            raise self.mark(DeadlineExceeded())
-        headers = {
-            "Accept": "text/event-stream" if self.streams else "*/*",
-            "Accept-Encoding": "identity",
-            "Idempotency-Key": self.id,
-            **self.options.headers,
-        }
-        if left is not None:
-            headers["Request-Timeout"] = f"{left:.3f}"
+    def request(self, http: Http) -> httpx2.Request:
+        """The next request. Raises DeadlineExceeded where no time is left for it."""
+        self.check(0.0)
+        headers = {"Accept-Encoding": "identity", **self.options.sent()}
+        headers["Accept"] = "text/event-stream" if self.streams else headers.get("Accept", "*/*")
+        if self.asks:
+            return self._ask(http, headers)
+        headers |= self.begin()
+        if self.is_background:
+            headers |= {"Prefer": "respond-async", "Accept": "*/*"}
         content: Any = None
         if self.body.content_type:
             headers["Content-Type"] = self.body.content_type
@@ -136,223 +94,181 @@ class Exchange(Generic[O]):
             url,
             headers=headers,
             content=content,
-            extensions={"timeout": _Patience(self)},
+            extensions={"timeout": Phases(self.patience)},
         )
+
+    def begin(self) -> dict[str, str]:
+        """The headers that make the call: its name, and how long it may take."""
+        self._was_sent = True
+        headers = {} if self.is_page else {"Idempotency-Key": self.id}
+        if self.options.supersede and not self.is_page:
+            headers["Supersede-Key"] = self.options.supersede_key
+        left = self.patience.left()
+        if left is not None and not (self.is_background and self.options.timeout == "auto"):
+            headers["Request-Timeout"] = f"{left:.3f}"
+        return headers
+
+    def _ask(self, http: Http, headers: dict[str, str]) -> httpx2.Request:
+        hold = 0
+        if self.received:
+            headers["Last-Event-ID"] = str(self.received)
+        elif not self.streams:
+            hold = self.patience.hold
+            headers["Prefer"] = f"wait={hold}"
+        timeout = Phases(self.patience, hold)
+        return http.build_request(
+            "GET", self.resource, headers=headers, extensions={"timeout": timeout}
+        )
+
+    @property
+    def resource(self) -> str:
+        """The address of the call itself."""
+        return f"{self.base}/calls/{quote(self.id, safe='')}"
+
+    def check(self, slack: float = SLACK) -> None:
+        """Raises DeadlineExceeded when the deadline is over, and the slack with it."""
+        try:
+            self.patience.check(slack)
+        except DeadlineExceeded as error:
+            raise self.mark(error) from None
+
+    # Leaving
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it may still run, now that nobody waits for it, and the server can be told."""
+        over = self._is_over or self._is_lost or self.is_known or self.is_page
+        return self._was_sent and not over
+
+    def over(self) -> None:
+        """The server has told its end."""
+        self._is_over = True
+
+    def cancel(self, http: Http, seconds: float) -> httpx2.Request:
+        """The request that stops it."""
+        return http.build_request(
+            "DELETE", self.resource, headers=self.options.sent(), timeout=max(0.05, seconds)
+        )
+
+    @property
+    def pauses(self) -> tuple[float, ...]:
+        """Seconds before each try to cancel it. Where no answer has come, the server may not have
+        read its request yet, and find no such call."""
+        return (0.0,) if self.is_open else (0.0, 0.1, 0.4)
 
     # What came of it
 
-    def lost(self, error: Exception) -> float:
-        """The connection failed before an answer: seconds until the next try, or its error."""
-        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-            seconds = random.uniform(0.05, 0.1) * float(2**self.tries)
-            if self._pause(seconds):
-                return seconds
-        raise self.failure(error) from error
-
-    def failure(self, error: Exception) -> Error:
-        """The error that a failed connection means."""
-        left = self.left()
-        waited = isinstance(error, httpx2.TimeoutException)
+    def lost(self, error: Exception | None) -> float:
+        """The connection failed, or ended too soon: seconds until the next try, or its error."""
+        waited = isinstance(error, httpx2.TimeoutException | TimeoutError)
+        left = self.patience.left()
         if waited and left is not None and left + SLACK <= 0.05:
-            return self.mark(DeadlineExceeded())
-        reason = str(error) or type(error).__name__
-        hint = next((hint for word, hint in _HINTS if word in reason), _HINT)
-        return self.mark(ConnectionFailed(url=self.url, reason=reason, hint=hint))
+            raise self.mark(DeadlineExceeded()) from error
+        if isinstance(error, httpx2.ReadTimeout) and not (self.streams or self.asks):
+            self.asks = True  # it may well be at work, and will say so
+            return 0.0
+        if self.is_open:
+            self.asks = True
+        pause = None if isinstance(error, _USELESS) else self.patience.pause()
+        if pause is None:
+            self._is_lost = True
+            raise self._failure(error, waited) from error
+        return pause
 
-    def refused(self, response: httpx2.Response, content: bytes) -> float:
-        """The server answered with an error: seconds until the next try, or that error."""
-        problem = None
-        if _media_type(response) == "application/problem+json":
-            problem = _as_problem(content)
-        wait = response.headers.get("retry-after", "")
-        # "Unavailable" may come in the middle of the work (its worker died); all other 503s of
-        # ours, and a proxy's, are said before any.
-        begun = (problem or {}).get("type") == "Unavailable"
-        if response.status_code == 503 and wait.isdigit() and not begun:
-            seconds = float(wait[:9]) * random.uniform(1.0, 1.25)
-            if self._pause(seconds):
-                return seconds
+    def _failure(self, error: Exception | None, waited: bool) -> Error:
+        reason = "the connection was closed"
+        if error is not None:
+            reason = str(error) or type(error).__name__
+        if self.is_open:
+            if waited:
+                idle = self.options.idle
+                reason = f"nothing came for {idle:g} s, not even a heartbeat"
+            return self.cut(reason)
+        return self.mark(ConnectionFailed(url=self.url, reason=reason, hint=hint(reason)))
+
+    def cut(self, reason: str) -> StreamCut:
+        """The error of a stream without its end."""
+        return self.mark(StreamCut(received=self.received, reason=reason))
+
+    def is_answer(self, answer: Answer) -> bool:
+        """Whether it is what the request asked for."""
+        return 200 <= answer.status < 300 and not (answer.status == 202 and self.asks)
+
+    def refused(self, answer: Answer) -> float:
+        """The answer is no message: seconds until the next request, or the error that it is."""
+        if answer.status == 202 and self.asks:
+            self.patience.progress()
+            return 0.1
+        problem = answer.problem
+        kind = problem and problem.get("type")
+        pause: float | None = None
+        if kind == "CallNotFound" and self.asks and not self.is_known:
+            if self.received:
+                raise self.cut("the server does not have the call any more")
+            self.asks = False
+            pause = self.patience.pause()
+        elif answer.status in (429, 503) and kind in _REFUSALS and answer.retry_after is not None:
+            pause = self.patience.pause(answer.retry_after)
+        elif answer.status in _GATEWAY and problem is None:
+            pause = self.patience.pause()
+        if pause is not None:
+            return pause
+        self._is_over = True
         if problem is not None:
-            raise self.mark(Error.from_problem(problem, self.method.raises), response)
-        raise self.unexpected("this is not the answer of a Mothlight server", response, content)
+            raise self.error(problem, answer)
+        raise self.unexpected("this is not the answer of a Mothlight server", answer)
 
-    def result(self, response: httpx2.Response, content: bytes) -> O:
+    def error(self, problem: dict[str, Any], answer: Answer | None = None) -> Error:
+        """The error that a problem document describes."""
+        return self.mark(Error.from_problem(problem, self.method.raises), answer)
+
+    def result(self, answer: Answer) -> O:
         """The message of an answer."""
+        self._is_over = True
+        if len(answer.content) > self.options.max_answer:
+            reason = f"the answer is longer than {self.options.max_answer} bytes"
+            raise self.unexpected(reason, answer)
         node = self.method.output.node
-        kind = _media_type(response)
         if isinstance(node, Nothing):
-            return self.decode(Payload(b"null"), response)
+            return self.decode(Payload(b"null"), answer)
         if isinstance(node, MediaType):
-            payload = Payload(b'{"$media":0}', ((content, kind, None),))
-        elif kind == "application/json":
-            payload = Payload(content)
-        else:
-            raise self.unexpected("the answer is not JSON", response, content)
-        return self.decode(payload, response)
+            media = (bytes(answer.content), answer.kind, None)
+            return self.decode(Payload(b'{"$media":0}', (media,)), answer)
+        if answer.kind != "application/json" and not answer.kind.endswith("+json"):
+            raise self.unexpected("the answer is not JSON", answer)
+        return self.decode(Payload(bytes(answer.content)), answer)
 
-    def decode(self, payload: Payload, response: httpx2.Response) -> O:
+    def only(self, items: list[O]) -> O:
+        """The answer of a method that takes a stream."""
+        if len(items) != 1:
+            raise self.unexpected(f"{len(items)} answers came, not one", Answer(101, {}))
+        return items[0]
+
+    def decode(self, payload: Payload, answer: Answer) -> O:
         """The message of a payload; UnexpectedAnswer where it does not fit."""
         try:
             return self.method.output.decode(payload)
         except Exception as error:
             # Told apart from a fault of the request: the server is of another version, or none.
             reason = f"the answer does not fit {self.method.qualname}: {error}"
-            raise self.unexpected(reason, response, payload.json) from error
+            raise self.unexpected(reason, answer._replace(content=payload.json)) from error
 
-    def unexpected(
-        self, reason: str, response: httpx2.Response, content: bytes | bytearray
-    ) -> UnexpectedAnswer:
+    def unexpected(self, reason: str, answer: Answer) -> UnexpectedAnswer:
         """The error of an answer that is none of ours."""
         return self.mark(
             UnexpectedAnswer(
                 reason=reason,
-                answered=response.status_code,
-                media_type=_media_type(response) or "no content type",
-                start=content[:800].decode("utf-8", "replace")[:200],
+                answered=answer.status,
+                media_type=answer.kind or "no content type",
+                start=bytes(answer.content[:800]).decode("utf-8", "replace")[:200],
             ),
-            response,
+            answer,
         )
 
-    def mark(self, error: E, response: httpx2.Response | None = None) -> E:
+    def mark(self, error: E, answer: Answer | None = None) -> E:
         """The error with the call's id."""
-        error.call_id = response.headers.get("call-id", self.id) if response else self.id
+        error.call_id = answer.headers.get("call-id", self.id) if answer else self.id
         return error
-
-
-class Collector:
-    """The bytes of an answer, bounded in size and time."""
-
-    def __init__(self, exchange: Exchange[Any], response: httpx2.Response) -> None:
-        self.exchange, self.response = exchange, response
-        self.limit = exchange.options.max_answer if response.is_success else MAX_PROBLEM
-        self.content = bytearray()
-
-    def add(self, chunk: bytes) -> bool:
-        """Takes a piece; whether more is wanted. Raises where an answer is too long; what an error
-        page has to say stands at its beginning."""
-        self.exchange.check()
-        self.content += chunk
-        if len(self.content) <= self.limit:
-            return True
-        if self.response.is_success:
-            reason = f"the answer is longer than {self.limit} bytes"
-            raise self.exchange.unexpected(reason, self.response, self.content)
-        return False
-
-
-class Items(Generic[O]):
-    """The items of a stream out of its bytes."""
-
-    def __init__(self, exchange: Exchange[O], response: httpx2.Response) -> None:
-        self.exchange, self.response = exchange, response
-        if _media_type(response) != "text/event-stream":
-            raise exchange.unexpected("the answer is not a stream of events", response, b"")
-        self.received = 0
-        self.ended = False
-        self._decoder = sse.Decoder(exchange.options.max_answer)
-
-    def feed(self, chunk: bytes) -> Iterator[O]:
-        """The items that are whole now. Raises the error that the stream ended with."""
-        self.exchange.check()
-        try:
-            for event in self._decoder.feed(chunk):
-                if self.ended:
-                    return
-                match event.type:
-                    case "" | "message":
-                        yield self.exchange.decode(Payload(event.data), self.response)
-                        self.received += 1
-                    case "end":
-                        self.ended = True
-                    case "error":
-                        raise self._error(event.data)
-        except sse.TooLong as error:
-            raise self.cut(str(error)) from None
-
-    def _error(self, data: bytes) -> Error:
-        problem = _as_problem(data)
-        if problem is None:
-            return self.exchange.unexpected("the error is no problem", self.response, data)
-        known = self.exchange.method.raises
-        return self.exchange.mark(Error.from_problem(problem, known), self.response)
-
-    def cut(self, reason: str) -> Error:
-        """The error of a stream without its end."""
-        error = StreamCut(received=self.received, reason=reason)
-        return self.exchange.mark(error, self.response)
-
-    def broken(self, error: Exception) -> None:
-        """The connection failed: raises what that means, unless the stream has ended before."""
-        if self.ended:
-            return
-        if not isinstance(error, httpx2.TimeoutException):
-            raise self.cut(str(error) or type(error).__name__) from error
-        found = self.exchange.failure(error)
-        if not isinstance(found, DeadlineExceeded):
-            idle = self.exchange.options.idle
-            found = self.cut(f"nothing came for {idle:g} s, not even a heartbeat")
-        raise found from error
-
-    def end(self) -> None:
-        """The connection is closed: raises StreamCut where the stream has not ended."""
-        if not self.ended:
-            raise self.cut("the connection was closed")
-
-
-class _Patience(dict[str, float | None]):
-    """The timeouts of a request, read by the transport when each phase begins: what is left then
-    of the call's time."""
-
-    def __init__(self, exchange: Exchange[Any]) -> None:
-        super().__init__()
-        self._exchange = exchange
-
-    def get(self, phase: str, default: Any = None) -> Any:
-        left = self._exchange.left()
-        bounds = [] if left is None else [max(0.001, left + SLACK)]
-        if phase == "connect":
-            bounds.append(CONNECT_TIMEOUT)
-        elif phase == "read" and self._exchange.streams:
-            bounds.append(self._exchange.options.idle)
-        return min(bounds, default=None)
-
-
-_HINT = "look whether the server is up and the address is right"
-_START = "start the server (mothlight serve module:Service), or check host and port"
-_HINTS = (
-    ("refused", _START),
-    ("All connection attempts", _START),
-    ("Name or service", "check the host's name"),
-    ("SSL", "check whether the server speaks https or http"),
-    ("disconnected", "the server closed the connection while it worked; its log has the reason"),
-)
-
-
-def _media_type(response: httpx2.Response) -> str:
-    kind: str = response.headers.get("content-type", "")
-    return kind.partition(";")[0].strip().lower()
-
-
-def _as_problem(content: bytes) -> dict[str, Any] | None:
-    try:
-        found = from_json(content)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def address(url: str) -> str:
-    """A server's address without its last slash. Raises ConnectionFailed where it is none."""
-    try:
-        parsed = httpx2.URL(url)
-    except (httpx2.InvalidURL, TypeError) as error:
-        reason = str(error)
-    else:
-        if parsed.scheme in ("http", "https") and parsed.host:
-            return url.rstrip("/")
-        reason = "this is no address"
-    hint = "write   http://host:port"
-    raise ConnectionFailed(url=str(url), reason=reason, hint=hint)
 
 
 def closed(url: str) -> ConnectionFailed:
