@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from . import models, questions
+from . import models, outliving, questions
 from .departures import FAST, SLOW, Beside, Leave, LeaveCalls, SlowStreams
 from .figures import Row, alone, gap, ratio
 from .footprint import PLAIN, Footprint
@@ -316,6 +316,8 @@ HANDOVER = Case(
     ),
 )
 
+OUTLIVE = Case("outlive", outliving.ABOUT, outliving.CONTENDERS, outliving.WORKS)
+
 CASES = {
     case.name: case
     for case in (
@@ -325,6 +327,7 @@ CASES = {
         STREAM,
         SLOW_STREAMS,
         CANCEL,
+        OUTLIVE,
         OVERLOAD,
         FOOTPRINT,
         HANDOVER,

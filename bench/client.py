@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import re
 import statistics
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 from .figures import percentile
 
+FRESH = b"fresh-".ljust(32, b"-")  # load.FRESH
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
@@ -39,7 +41,7 @@ class Connection(asyncio.Protocol):
 
     def send(self) -> None:
         self.sent = time.perf_counter()
-        self.transport.write(self.run.request)
+        self.transport.write(self.run.next())
 
     def again(self, head: bytes) -> None:
         """A response is whole."""
@@ -110,6 +112,7 @@ class Run:
         waves: bool = False,
     ) -> None:
         self.port, self.request = port, base64.b64decode(request)
+        self.is_fresh = FRESH in self.request
         self.connections, self.seconds, self.expected = connections, seconds, expected
         self.kind = Stream if expected else Call
         self.waves = waves
@@ -145,6 +148,12 @@ class Run:
         if self.latest:
             found["latest"] = statistics.median(self.latest)
         return found
+
+    def next(self) -> bytes:
+        """The request, as it is sent next."""
+        if not self.is_fresh:
+            return self.request
+        return self.request.replace(FRESH, os.urandom(16).hex().encode())
 
     def opened(self, connection: Connection) -> None:
         if self.waves:

@@ -29,10 +29,10 @@ Streams = tuple[tuple[Request, int], ...]
 
 
 @contextlib.contextmanager
-def _reading(server: Server, streams: Streams) -> Iterator[Readers]:
+def reading(server: Server, streams: Streams, may_end: bool = False) -> Iterator[Readers]:
     """Streams that flow; at the end all their generators are closed."""
     server.ledger.skip()
-    with readers(server.port, streams) as clients:
+    with readers(server.port, streams, may_end) as clients:
         yield clients
     server.ledger.wait("closed", sum(count for _, count in streams))
 
@@ -50,7 +50,7 @@ class SlowStreams:
         return (self.row,)
 
     def run(self, stage: Stage) -> Figures:
-        with _reading(stage.server(self.of), ((SLOW, self.count),)) as clients:
+        with reading(stage.server(self.of), ((SLOW, self.count),)) as clients:
             rate = clients.count(stage.seconds)
         return {self.row.title: {self.of: rate, "possible": self.count / models.PAUSE}}
 
@@ -71,7 +71,7 @@ class Beside:
     def run(self, stage: Stage) -> Figures:
         server = stage.server(self.of)
         without = server.drive(self.request(), 1, stage.seconds)["p99"]
-        with _reading(server, ((SLOW, self.count),)):
+        with reading(server, ((SLOW, self.count),)):
             beside = server.drive(self.request(), 1, stage.seconds)["p99"]
         return {self.row.title: {"beside them": beside, "without them": without}}
 
@@ -94,7 +94,7 @@ class Leave:
         return _spread(self.row, [self._once(stage.server(self.of)) for _ in range(self.times)])
 
     def _once(self, server: Server) -> float:
-        with _reading(server, self.streams) as clients:
+        with reading(server, self.streams) as clients:
             clients.count(0.3)
             left = clients.leave()
             closed = server.ledger.wait("closed", sum(count for _, count in self.streams))
@@ -126,7 +126,7 @@ class LeaveCalls:
 
     def _once(self, server: Server) -> float:
         server.ledger.skip()
-        clients = [_send(server, self.path, "first") for _ in range(self.count)]
+        clients = [send(server, self.path, "first") for _ in range(self.count)]
         server.ledger.wait("first", self.count if self.until else 1)
         time.sleep(models.CALL / 2)  # amid a call, when all others have come
         left = time.monotonic()
@@ -138,7 +138,7 @@ class LeaveCalls:
             except TimeoutError:
                 return math.inf
         time.sleep(0.002)  # who comes next comes after
-        with _send(server, self.path, "next") as client:
+        with send(server, self.path, "next") as client:
             (begun,) = server.ledger.wait("next", 1)
             client.recv(1 << 16)
         return (begun - left) * 1000
@@ -148,8 +148,11 @@ def _spread(row: Row, found: Sequence[float]) -> Figures:
     return {row.title: {"median": percentile(found, 0.5), "longest": max(found)}}
 
 
-def _send(server: Server, path: str, note: str) -> socket.socket:
-    request = Request("POST", path, "application/json", json.dumps(note).encode())
+def send(
+    server: Server, path: str, note: str, more: tuple[tuple[str, str], ...] = ()
+) -> socket.socket:
+    """The connection on which a call with this note is on its way; ``more``: headers."""
+    request = Request("POST", path, "application/json", json.dumps(note).encode(), more=more)
     client = socket.create_connection(("127.0.0.1", server.port))
     client.sendall(request.encode(server.port))
     return client

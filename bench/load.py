@@ -9,6 +9,7 @@ import base64
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import client
 from .models import ROOT
+
+FRESH = client.FRESH.decode()
+"""Stands in a header's value for 32 hexadecimal digits, others in each request that is sent."""
 
 _WRK = shutil.which("wrk")
 _SCRIPT = Path(__file__).parent / "wrk.lua"
@@ -26,18 +31,20 @@ _SCRIPT = Path(__file__).parent / "wrk.lua"
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent again and again. ``items``: how many a stream answers with; 0 for a call."""
+    """What is sent again and again. ``items``: how many a stream answers with; 0 for a call.
+    ``more``: further headers."""
 
     verb: str
     path: str
     media_type: str = ""
     body: bytes = b""
     items: int = 0
+    more: tuple[tuple[str, str], ...] = ()
 
     @property
     def headers(self) -> dict[str, str]:
         """Those that say something of the request; not its length."""
-        headers = {}
+        headers = dict(self.more)
         if self.body:
             headers["Content-Type"] = self.media_type
         if self.items:
@@ -122,7 +129,9 @@ class Readers:
 
 
 @contextlib.contextmanager
-def readers(port: int, streams: Sequence[tuple[Request, int]]) -> Iterator[Readers]:
+def readers(
+    port: int, streams: Sequence[tuple[Request, int]], may_end: bool = False
+) -> Iterator[Readers]:
     """So many clients of each stream, when every one has had an item. They leave at the end."""
     run = [{"request": request.as_text(port), "count": count} for request, count in streams]
     process = subprocess.Popen(
@@ -134,7 +143,8 @@ def readers(port: int, streams: Sequence[tuple[Request, int]]) -> Iterator[Reade
     )
     try:
         assert process.stdin and process.stdout
-        process.stdin.write(json.dumps({"port": port, "streams": run}) + "\n")
+        told = {"port": port, "streams": run, "may_end": may_end}
+        process.stdin.write(json.dumps(told) + "\n")
         process.stdin.flush()
         if process.stdout.readline() != "flowing\n":
             raise RuntimeError(f"the streams of port {port} do not flow")
@@ -162,12 +172,19 @@ def _wrk(port: int, request: Request, connections: int, seconds: float) -> dict[
             "BENCH_BODY": body.name,
             "BENCH_VERB": request.verb,
             "BENCH_TYPE": request.media_type,
+            "BENCH_SEED": str(secrets.randbits(48)),
         }
+        headers = []
+        for name, value in request.more:
+            if value == FRESH:
+                environment["BENCH_FRESH"] = name
+            else:
+                headers += ["-H", f"{name}: {value}"]
         url = f"http://127.0.0.1:{port}{request.path}"
         # wrk counts whole seconds only.
         command = [_WRK or "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
         out = subprocess.run(
-            [*command, "--timeout", "30s", "-s", str(_SCRIPT), url],
+            [*command, *headers, "--timeout", "30s", "-s", str(_SCRIPT), url],
             env={**os.environ, **environment},
             check=True,
             capture_output=True,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from . import models
-from .load import Request
+from .load import FRESH, Request
 
 
 def review(path: str = "/score") -> Request:
     """A short text to score."""
     body = json.dumps({"text": models.TEXT}).encode()
     return Request("POST", path, "application/json", body)
+
+
+def numbered(header: str) -> Request:
+    """The same with a header whose value is another one each time."""
+    return replace(review(), more=((header, FRESH),))
 
 
 def photo(path: str = "/classify", part: str = "file") -> Request:

@@ -1,16 +1,18 @@
-"""Mothlight, as its users write it: ``python -m bench.served text PORT [WORKERS]``."""
+"""Mothlight, as its users write it: ``python -m bench.served text PORT [WORKERS] [grace=0.2 …]``:
+settings follow by their names."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 from pydantic import BaseModel
 
 from bench import ledger, models
-from mothlight import App, Image, batched, method, serve, service
+from mothlight import App, Image, batched, current_call, method, serve, service
 
 
 class Review(BaseModel):
@@ -104,6 +106,7 @@ class Cancel:
     def compute(self, note: str) -> str:
         ledger.note(note)
         time.sleep(models.CALL)
+        ledger.note("computed")
         return note
 
     @batched(max_size=8, http="POST /together")
@@ -111,6 +114,7 @@ class Cancel:
         for note in notes:
             ledger.note(note)
         time.sleep(models.CALL)
+        ledger.note("computed")
         return notes
 
     @method(http="POST /wait")
@@ -133,6 +137,51 @@ class Overload:
         return [Verdict(score=s) for s in models.noop([r.text for r in reviews])]
 
 
+@service
+class Outlive(Slow, Cancel):
+    """Calls that are stopped, superseded, left and kept."""
+
+    @method(http="POST /mark")
+    def mark(self, note: str) -> str:
+        ledger.note(note)
+        return note
+
+    @method(http="POST /poll")
+    def poll(self, note: str) -> str:
+        ledger.note(note)
+        while not current_call().cancelled:
+            time.sleep(0.001)
+        ledger.note("stopped")
+        return note
+
+    @method(http="POST /think")
+    async def think(self, note: str) -> str:
+        ledger.note("begun")
+        await asyncio.sleep(models.CALL)
+        ledger.note("whole")
+        return note
+
+    @method(http="POST /drip")
+    def drip(self, note: str) -> Iterator[str]:
+        ledger.note("begun")
+        for _ in range(round(models.CALL / models.PAUSE)):
+            time.sleep(models.PAUSE)
+            yield note
+        ledger.note("whole")
+
+    @method(http="POST /grind")
+    def grind(self, note: str) -> str:
+        ledger.note("begun")
+        time.sleep(models.CALL)
+        ledger.note("whole")
+        return note
+
+    @method(http="GET /idle")
+    async def idle(self) -> AsyncIterator[Token]:
+        yield Token(index=0, text="token")
+        await asyncio.sleep(3600)
+
+
 SERVICES = {
     "noop": Noop,
     "text": Text,
@@ -141,8 +190,12 @@ SERVICES = {
     "slow": Slow,
     "cancel": Cancel,
     "overload": Overload,
+    "outlive": Outlive,
 }
 
 if __name__ == "__main__":
-    case, port, *workers = sys.argv[1:]
-    serve(App(SERVICES[case], workers=int(workers[0]) if workers else 1, port=int(port)))
+    case, port, *more = sys.argv[1:]
+    options: dict[str, Any] = {"workers": more.pop(0) if more else 1, "port": port}
+    for option in more:
+        name, _, options[name] = option.partition("=")
+    serve(App(SERVICES[case], **options))

@@ -110,7 +110,8 @@ _latency = Histograms(
 _refused = Counts(
     "mothlight_refused",
     "Calls that were not let in: they could not end by their deadline (deadline), would have "
-    "waited too long (delay), or found the queue full (full).",
+    "waited too long (delay), found the queue full (full), or were over their caller's own limit "
+    "(rate, concurrency).",
     "method", "reason",
 )  # fmt: skip
 _dropped = Counts(
@@ -128,6 +129,11 @@ _open: dict[str, int] = {}
 _items = Counts("mothlight_items", "Items of streams that were sent, by method.", "method")
 _first = Histograms(
     "mothlight_first_item_seconds", "From a stream's admission to its first item.", _SECONDS
+)
+
+_known = Readings("mothlight_calls_known", "Calls that can be asked for by their ids.")
+_known_bytes = Readings(
+    "mothlight_calls_bytes", "Bytes of answers and items that are held for their readers."
 )
 
 _queue = Readings("mothlight_queue", "Calls that wait for a worker.", "service")
@@ -168,7 +174,8 @@ def call_ended(method: str, code: str, seconds: float) -> None:
 
 
 def call_refused(method: str, reason: str) -> None:
-    """Counts a call that was not let in: ``deadline``, ``delay`` or ``full``."""
+    """Counts a call that was not let in: ``deadline``, ``delay``, ``full``, ``rate`` or
+    ``concurrency``."""
     _refused.by[method, reason] += 1
 
 
@@ -224,6 +231,15 @@ def first_item(method: str, seconds: float) -> None:
 def items_sent(method: str, count: int) -> None:
     """Counts items of a stream."""
     _items.by[method,] += count
+
+
+# Calls that are kept
+
+
+def watch_calls(count: Callable[[], int], size: Callable[[], int]) -> None:
+    """Reads how many calls are known, and the bytes that are held for them."""
+    _known.read[""] = lambda: {"": count()}
+    _known_bytes.read[""] = lambda: {"": size()}
 
 
 # Queues and workers

@@ -11,8 +11,9 @@ import pytest
 from bench import ledger, report
 from bench.arrivals import NO_ANSWER, Run
 from bench.cases import CASES
+from bench.client import Run as ClosedRun
 from bench.figures import Result, Row, alone, gap, percentile, ratio
-from bench.load import Request
+from bench.load import FRESH, Request
 from bench.overload import Phase
 
 FIGURES = {"a": [2.0, 6.0, 4.0], "b": [1.0, 2.0, 4.0]}
@@ -65,6 +66,15 @@ def test_every_row_of_the_bench_has_a_title_of_its_own() -> None:
     for case in CASES.values():
         titles = [row.title for work in case.works for row in work.rows]
         assert len(titles) == len(set(titles))
+
+
+def test_a_fresh_header_is_another_one_in_each_request() -> None:
+    request = Request("POST", "/", "application/json", b"{}", more=(("Idempotency-Key", FRESH),))
+    run = ClosedRun(80, request.as_text(80), 1, 1.0, 0)
+    sent = {run.next() for _ in range(100)}
+    assert len(sent) == 100
+    assert all(FRESH.encode() not in each and b"Idempotency-Key: " in each for each in sent)
+    assert {len(each) for each in sent} == {len(request.encode(80))}
 
 
 def test_goodput_counts_what_was_answered_while_the_phase_lasted() -> None:

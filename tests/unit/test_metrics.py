@@ -92,6 +92,8 @@ def test_queues_costs_and_workers_are_read_when_somebody_asks() -> None:
         'mothlight_predicted_seconds{method="Counted.cost",size="8"}': 0.08,
         'mothlight_predicted_wait_seconds{method="Counted.cost"}': 0.25,
     }
+    metrics.watch_calls(lambda: state["waiting"], lambda: 500)
+    assert lines("mothlight_calls_") == {"mothlight_calls_known": 7, "mothlight_calls_bytes": 500}
     state["waiting"], state["ready"] = 8, 0
     assert lines('"Counted"')['mothlight_queue{service="Counted"}'] == 8
     assert lines('"Counted"')['mothlight_workers{service="Counted"}'] == 0

@@ -26,7 +26,7 @@ def is_secret(id: str) -> bool:
     hexadecimal digits, 22 characters of base64. A UUID counts by its digits (of a version 4, which
     most libraries make, 122 bits are random: RFC 9562, 5.4). What only looks random nobody can
     tell."""
-    return any(_bits(part) >= BITS for part in (id, *id.split("/")))
+    return _bits(id) >= BITS or any(_bits(part) >= BITS for part in id.split("/"))
 
 
 def _bits(text: str) -> float:
