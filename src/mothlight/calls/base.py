@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from ..backend.base import Reply, Request
+from ..backend.inbox import Inbox
 from ..schema import Payload
 from ..service import Method
 
@@ -96,6 +97,10 @@ class Calls(Protocol):
 
     def items(self, owner: str, id: str, after: int = 0) -> AsyncIterator[Sequence[Payload]]:
         """The items of a stream that is known; as ``stream``."""
+        ...
+
+    def inbox(self, owner: str, id: str) -> Inbox | None:
+        """Where the messages of a call go that runs in this process; None for any other."""
         ...
 
     async def cancel(self, owner: str, id: str) -> None:

@@ -7,14 +7,17 @@ left for ``grace`` seconds; any other is cancelled when its reader leaves, and g
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 
+from .. import metrics
 from ..backend.base import Backend, Reply, Request
+from ..backend.inbox import Inbox
 from ..errors import (
     CallNotFound,
     Cancelled,
+    ItemsGone,
     KeyReused,
     MalformedRequest,
     Overloaded,
@@ -29,9 +32,17 @@ from .record import Record, digest
 
 
 class LocalCalls:
-    """Calls of one process. ``ended`` is told of each kept call that ends."""
+    """Calls of one process. ``ended`` is told of each call that ends, ``forgotten`` of each kept
+    one whose time is over, and with True of one that is kept on for a reader."""
 
-    def __init__(self, backend: Backend, settings: Settings) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        settings: Settings,
+        *,
+        ended: Callable[[Record], None] | None = None,
+        forgotten: Callable[[Record, bool], None] | None = None,
+    ) -> None:
         self.backend, self.settings = backend, settings
         self.room = Room(settings.max_calls_bytes, settings.max_log, settings.max_log_items)
         self.records: dict[tuple[str, str], Record] = {}
@@ -39,9 +50,11 @@ class LocalCalls:
         self._left = Later(settings.grace, self._abandon)
         self._done = Later(settings.keep, self._forget)
         self._is_stopping = False
+        self._when_ended, self._when_forgotten = ended, forgotten
 
     async def start(self) -> None:
         self._is_stopping = False
+        metrics.watch_calls(lambda: len(self.records), lambda: self.room.bytes)
 
     async def stop(self, grace: float) -> None:
         """Ends what runs at once: nobody could ask this process for it any more."""
@@ -51,6 +64,7 @@ class LocalCalls:
         for later in (self._left, self._done):
             later.clear()
         for record in self.records.values():
+            self.room.bytes -= record.size
             record.forget()
         self.records.clear()
 
@@ -64,8 +78,9 @@ class LocalCalls:
     async def stream(
         self, request: Request, terms: Terms, after: int = 0
     ) -> AsyncIterator[Sequence[Payload]]:
-        async for items in self.open(request, terms).follow(after):
-            yield items
+        async with aclosing(self.open(request, terms, after).follow(after)) as found:  # type: ignore[type-var]
+            async for items in found:
+                yield items
 
     async def begin(self, request: Request, terms: Terms) -> Status:
         record = self.open(request, terms)
@@ -81,8 +96,13 @@ class LocalCalls:
         return self.find(owner, id).join()
 
     async def items(self, owner: str, id: str, after: int = 0) -> AsyncIterator[Sequence[Payload]]:
-        async for items in self.find(owner, id).follow(after):
-            yield items
+        async with aclosing(self.find(owner, id).follow(after)) as found:  # type: ignore[type-var]
+            async for items in found:
+                yield items
+
+    def inbox(self, owner: str, id: str) -> Inbox | None:
+        record = self.records.get((owner, id))
+        return record.inbox if record else None
 
     async def cancel(self, owner: str, id: str) -> None:
         self.find(owner, id).stop(Cancelled())
@@ -96,8 +116,9 @@ class LocalCalls:
             raise CallNotFound
         return record
 
-    def open(self, request: Request, terms: Terms) -> Record:
-        """The call of this id, which is begun where it is new. Raises Error."""
+    def open(self, request: Request, terms: Terms, after: int = 0) -> Record:
+        """The call of this id, which is begun where it is new and nobody has items of it: those
+        went with what kept them. Raises Error."""
         place = (terms.owner, terms.id)
         if (known := self.records.get(place)) is not None:
             if not (known.terms.is_kept and terms.is_kept):
@@ -107,6 +128,8 @@ class LocalCalls:
             return known
         if self._is_stopping:
             raise Unavailable(reason="the server is stopping")
+        if after:
+            raise ItemsGone(after=after, first=0, last=0)
         self._make_room()
         record = Record(request, terms, self.room, ended=self._ended, left=self._leave)
         if terms.supersede:
@@ -143,20 +166,26 @@ class LocalCalls:
 
     def _abandon(self, record: Record) -> None:
         """The grace of a call is over, unless somebody came back meanwhile."""
-        if record.alone is not None and record.alone + self.settings.grace <= time.monotonic():
+        alone = record.alone
+        if alone is not None and alone + self.settings.grace <= record.loop.time():
             record.stop(Cancelled())
 
     def _ended(self, record: Record) -> None:
         terms = record.terms
         if self._newest.get((terms.owner, terms.supersede)) is record:
             del self._newest[terms.owner, terms.supersede]
-        if not terms.is_kept or record.never_ran:
+        if not record.is_remembered:
             self.records.pop((terms.owner, terms.id), None)
-            return
-        self.room.bytes += record.size
-        self._done.add(record)
+            record.forget()
+        else:
+            self.room.bytes += record.size
+            self._done.add(record)
+        if self._when_ended is not None:
+            self._when_ended(record)
 
     def _forget(self, record: Record) -> None:
+        if self._when_forgotten is not None:
+            self._when_forgotten(record, record.is_awaited)
         if record.is_awaited:  # by somebody who reads slowly
             self._done.add(record)
             return
@@ -178,10 +207,9 @@ class Later:
         return len(self._waiting)
 
     def add(self, record: Record) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiting.append((loop.time() + self.seconds, record))
+        self._waiting.append((record.loop.time() + self.seconds, record))
         if self._timer is None:
-            self._timer = loop.call_later(self.seconds, self._ring)
+            self._timer = record.loop.call_later(self.seconds, self._ring)
 
     def pop(self) -> None:
         """Does it at once with the one that was added first."""

@@ -9,7 +9,7 @@ first        sent           count
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import Error, ItemsGone
@@ -50,16 +50,19 @@ def size(payload: Payload) -> int:
 
 class Log:
     """``first``: how many items are no longer held; ``count``: how many there were. An item is
-    numbered from 1. Where nobody ``keeps`` it, what was sent is not held any more."""
+    numbered from 1. Where nobody ``keeps`` it, what was sent is not held any more. ``changed`` is
+    called when items come: somebody copies them, who has got as far as ``copied``."""
 
-    __slots__ = ("_bytes", "_items", "_producer", "_readers", "_sent", "_unsent", "count", "ended",
-                 "error", "first", "keeps", "room")  # fmt: skip
+    __slots__ = ("_bytes", "_items", "_producer", "_readers", "_sent", "_unsent", "changed",
+                 "copied", "count", "ended", "error", "first", "keeps", "room")  # fmt: skip
 
     def __init__(self, room: Room, *, keeps: bool) -> None:
         self.room, self.keeps = room, keeps
         self.first = self.count = 0
         self.ended = False
         self.error: Error | None = None
+        self.changed: Callable[[], None] | None = None
+        self.copied: int | None = None
         self._items: list[Payload] = []
         self._bytes = 0
         self._sent = 0  # by the reader that came last
@@ -79,6 +82,14 @@ class Log:
         self._trim()
         for reader in self._readers:
             reader.wake()
+        if self.changed is not None:
+            self.changed()
+
+    def copy(self, to: int | None) -> None:
+        """Notes how far they are copied: what is not, is held. None: that does not matter now."""
+        self.copied = to
+        self._trim()
+        self._look()
 
     def end(self, error: Error | None) -> None:
         """There are no more items: the stream has ended, or failed."""
@@ -95,6 +106,8 @@ class Log:
             2 * self._unsent >= room.log_bytes
             or 2 * (self.count - self._sent) >= room.log_items
             or (room.is_full and self._unsent >= _FLOOR)
+            or (self.copied is not None and self._bytes >= 2 * room.log_bytes)
+            or (self.copied is not None and self.count - self.copied >= room.log_items)
         )
 
     async def space(self) -> None:
@@ -126,8 +139,9 @@ class Log:
                 self._follow(self._readers[-1].sent)
 
     def _follow(self, sent: int) -> None:
-        self._sent = sent
-        self._unsent = sum(map(size, self._items[sent - self.first :]))
+        self._sent = max(sent, self.first)  # a slow reader may have lost items that it waits for
+        self._unsent = sum(map(size, self._items[self._sent - self.first :]))
+        self._trim()
         self._look()
 
     def advance(self, reader: Reader) -> None:
@@ -165,8 +179,11 @@ class Log:
         that is to be done seldom; and of all of them where nobody comes back."""
         room, old = self.room, 0
         most = self._sent - self.first
+        if self.copied is not None:
+            most = max(0, min(most, self.copied - self.first))
         if not self.keeps:
-            old = most if most >= CHUNK or 2 * most >= len(self._items) else 0
+            is_due = most >= CHUNK or 2 * most >= len(self._items) or self._bytes > room.log_bytes
+            old = most if is_due else 0
         elif len(self._items) > room.log_items or self._bytes > room.log_bytes or room.is_full:
             bound = _FLOOR if room.is_full else 3 * room.log_bytes // 4
             items, held = len(self._items), self._bytes
@@ -213,7 +230,7 @@ class Reader:
         while self.at >= log.count:
             if log.ended:
                 if log.error:
-                    raise log.error
+                    raise log.error.with_traceback(None)  # each raise would add to it
                 return ()
             self._waits = asyncio.get_running_loop().create_future()
             await self._waits

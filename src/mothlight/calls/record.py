@@ -11,7 +11,15 @@ from hashlib import blake2b
 from typing import Any
 
 from ..backend.base import Backend, Reply, Request, by_deadline
-from ..errors import Cancelled, Error, Internal, Overloaded, Superseded, Unavailable
+from ..errors import (
+    Cancelled,
+    Error,
+    Internal,
+    Overloaded,
+    QuotaExceeded,
+    Superseded,
+    Unavailable,
+)
 from ..schema import Payload
 from ..service import Method
 from ..timeline import Timeline
@@ -53,14 +61,15 @@ class Waiter(asyncio.Future[Reply]):
 class Record:
     """``ended`` is told once when it ends, ``left`` whenever its last reader leaves it running."""
 
-    __slots__ = ("_ended", "_left", "_task", "_waiters", "_work", "alone", "created",
-                 "digest", "error", "finished", "inbox", "log", "method", "reply", "size", "terms",
-                 "timeline")  # fmt: skip
+    __slots__ = ("_ended", "_is_forgotten", "_left", "_task", "_waiters", "_work", "alone",
+                 "created", "digest", "error", "finished", "inbox", "log", "loop", "method",
+                 "reply", "size", "terms", "timeline")  # fmt: skip
 
     def __init__(
         self, request: Request, terms: Terms, room: Room, *, ended: Changed, left: Changed
     ) -> None:
         self.terms, self.method = terms, request.method
+        self.loop = asyncio.get_running_loop()
         self.digest = digest(request.method, request.payload) if terms.is_kept else b""
         self.created = time.time()
         self.finished: float | None = None
@@ -75,6 +84,7 @@ class Record:
         self._waiters: list[Waiter] = []
         self._work: asyncio.Future[Reply] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_forgotten = False
 
     # Its work
 
@@ -123,7 +133,7 @@ class Record:
     @property
     def name(self) -> str:
         """What the log calls it."""
-        return public(self.terms.owner, self.terms.id)
+        return public(self.terms.id)
 
     def stop(self, error: Error) -> None:
         """Ends it with ``error``, and its work."""
@@ -150,7 +160,7 @@ class Record:
         if waiter.done():
             return
         if self.error is not None:
-            waiter.set_exception(self.error)
+            waiter.set_exception(self.error.with_traceback(None))  # nobody else's frames
         elif self.reply is not None:
             waiter.set_result(self.reply)
 
@@ -187,9 +197,9 @@ class Record:
         if self.is_awaited:
             return
         if self.finished is None:
-            self.alone = time.monotonic()
+            self.alone = self.loop.time()
             self._left(self)
-        elif not self.terms.is_kept:
+        elif self._is_forgotten:
             self.forget()
 
     @property
@@ -210,7 +220,13 @@ class Record:
     @property
     def never_ran(self) -> bool:
         """Whether it was refused before the model had it, so that it may be asked for again."""
-        return isinstance(self.error, Overloaded)
+        was_refused = isinstance(self.error, Overloaded | QuotaExceeded)
+        return was_refused and not (self.log is not None and self.log.count)
+
+    @property
+    def is_remembered(self) -> bool:
+        """Whether its end is kept for who asks later."""
+        return self.terms.is_kept and not self.never_ran
 
     def status(self) -> Status:
         return Status(
@@ -225,6 +241,7 @@ class Record:
         )
 
     def forget(self) -> None:
-        """Lets go of what it holds."""
-        if self.log is not None:
+        """Lets go of what it holds, once nobody reads it any more."""
+        self._is_forgotten = True
+        if self.log is not None and not self.log.has_readers:
             self.log.drop()
