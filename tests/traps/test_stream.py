@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import httpx2
@@ -308,6 +309,21 @@ def test_traps_41_and_42_events_are_numbered_from_one(streams: Live) -> None:
     *items, _ = events(get(streams, "/fast?count=300").body)
     assert [int(e["id"]) for e in items] == list(range(1, 301))
     assert [json.loads(e["data"]) for e in items] == [f"{n:01024}" for n in range(300)]
+
+
+@pytest.mark.slow
+def test_trap_42_a_drop_at_item_9000_goes_on_behind_it(streams: Live) -> None:
+    wait_until(lambda: state(streams)["running"] == 0, "no stream of another test")
+    before, key = state(streams)["produced"], token_hex(16)
+    with streams.connect() as raw:
+        raw.send(request("GET", "/fast?count=10000", accept=SSE, idempotency_key=key))
+        seen = raw.until(b"\nid: 9001\n")
+    assert b"\nid: 9000\n" in seen
+    *rest, end = events(get(streams, f"/calls/{key}", last_event_id="9000").body)
+    assert [int(e["id"]) for e in rest] == list(range(9001, 10_001))
+    assert [json.loads(e["data"]) for e in rest] == [f"{n:01024}" for n in range(9000, 10_000)]
+    assert end["event"] == "end"
+    assert state(streams)["produced"] - before == 10_000, "the generator ran once"
 
 
 def test_trap_41_a_quiet_stream_has_a_heartbeat(streams: Live) -> None:
