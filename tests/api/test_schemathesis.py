@@ -7,6 +7,7 @@ answer's status, content type, headers and body, each event of a stream included
 from __future__ import annotations
 
 from collections.abc import Iterator
+from secrets import token_hex
 
 import httpx2
 import pytest
@@ -24,6 +25,8 @@ from services.kitchen import Kitchen
 SERVICE = Service.of(Kitchen)
 METHODS = {f"{method.verb} {method.path}": method for method in SERVICE.methods.values()}
 SCHEMA = schemathesis.openapi.from_dict(openapi.build([SERVICE]))
+CALLS = ("GET /calls/{id}", "DELETE /calls/{id}")
+KEYS = ("Idempotency-Key", "Supersede-Key")
 OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operations()}
 
 load_all_checks()
@@ -44,11 +47,11 @@ def url() -> Iterator[str]:
 
 
 def test_every_method_is_asked() -> None:
-    assert set(OPERATIONS) == set(METHODS)
+    assert set(OPERATIONS) == {*METHODS, *CALLS}
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-@pytest.mark.parametrize("label", OPERATIONS)
+@pytest.mark.parametrize("label", METHODS)
 def test_answers_are_described(label: str, mode: GenerationMode, url: str) -> None:
     operation: APIOperation = OPERATIONS[label]
     method = METHODS[label]
@@ -63,6 +66,11 @@ def test_answers_are_described(label: str, mode: GenerationMode, url: str) -> No
     )
     @given(case=operation.as_strategy(mode))
     def ask(case: Case) -> None:
+        if mode is GenerationMode.POSITIVE:
+            for name in KEYS:  # no schema can say that it has been drawn from chance
+                if name in case.headers:
+                    case.headers[name] = token_hex(16)
+            case.headers.pop("Last-Event-ID", None)  # a new call has no items behind any
         response = case.call(base_url=url, session=session, timeout=10)
         case.validate_response(response, checks=DESCRIBED)
         if response.status_code >= 500:
@@ -74,6 +82,28 @@ def test_answers_are_described(label: str, mode: GenerationMode, url: str) -> No
 
     with requests.Session() as session:
         ask()
+
+
+@pytest.mark.parametrize("label", CALLS)
+def test_a_call_answers_as_described(label: str, url: str) -> None:
+    verb, path = label.split(" ")
+    operation: APIOperation = OPERATIONS[label]
+    for key in (token_hex(16), "%00/a b", "x" * 400):
+        case = operation.Case(path_parameters={"id": key})
+        response = case.call(base_url=url, timeout=10)
+        assert response.status_code == 404
+        case.validate_response(response, checks=DESCRIBED)
+    key = token_hex(16)
+    asked = httpx2.post(
+        f"{url}/kitchen/counts",
+        json={},
+        headers={"Idempotency-Key": key, "Prefer": "respond-async"},
+    )
+    assert asked.status_code == 202
+    case = operation.Case(path_parameters={"id": key})
+    response = case.call(base_url=url, timeout=10)
+    assert response.status_code in ((200, 202) if verb == "GET" else (204,))
+    case.validate_response(response, checks=DESCRIBED)
 
 
 def welcome(method: Method[object, object, object]) -> set[int]:

@@ -35,13 +35,12 @@ def url() -> Iterator[str]:
 
 def test_others_are_served_between_the_calls_of_a_noisy_one(url: str) -> None:
     def ask(headers: dict[str, str]) -> int:
-        with httpx2.Client(base_url=url) as client:
-            answer = client.post("/counter/take", json=1, headers=headers)
-            assert answer.status_code == 200, answer.text
-            served: int = answer.json()
-            return served
+        answer = client.post("/counter/take", json=1, headers=headers)
+        assert answer.status_code == 200, answer.text
+        served: int = answer.json()
+        return served
 
-    with ThreadPoolExecutor(48) as pool:
+    with httpx2.Client(base_url=url) as client, ThreadPoolExecutor(48) as pool:
         noisy = [pool.submit(ask, {"x-forwarded-for": "192.0.2.1"}) for _ in range(40)]
         while not sum(call.done() for call in noisy) > 2:
             time.sleep(0.002)
