@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -20,7 +21,6 @@ from .backend.base import ENVIRONMENT, StartupError
 from .connection import Connection
 from .errors import DefinitionError
 from .memory import settle
-from .websocket import WebSocket
 
 log = logging.getLogger("mothlight")
 
@@ -44,7 +44,7 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 http=type("Protocol", (Connection,), bounds),
-                ws=type("Socket", (WebSocket,), {"send_timeout": settings.send_timeout}),
+                ws=partial(_socket, settings.send_timeout),  # type: ignore[arg-type]
                 ws_max_size=settings.max_body,
                 ws_per_message_deflate=False,
                 ws_ping_interval=settings.heartbeat,
@@ -138,6 +138,16 @@ class Server(uvicorn.Server):
         else:
             lines.append("  phones          --host 0.0.0.0 lets them in")
         return "\n".join(lines)
+
+
+def _socket(send_timeout: float, **given: Any) -> asyncio.Protocol:
+    """The protocol of a connection that has become a WebSocket; until there is one, the start of
+    the server does not wait for the import."""
+    from .websocket import WebSocket
+
+    made = WebSocket(**given)
+    made.send_timeout = send_timeout
+    return made
 
 
 def _lan_address() -> str:
