@@ -65,6 +65,26 @@ def test_call_and_stream(client: TestClient) -> None:
     assert client.call(Kitchen.echo, EVERYTHING) == EVERYTHING
 
 
+def test_a_function_of_a_stub_is_as_good_as_its_method(client: TestClient) -> None:
+    kitchen, review, verdict = client.of(Kitchen), Review(text="x"), Verdict(score=0.5, text="x")
+    assert client.call(kitchen.analyze, review) == verdict
+    assert list(client.stream(kitchen.spell, review)) == ["x"]
+    operation = client.begin(kitchen.analyze, review)
+    assert operation.result() == verdict
+    found = client.operation(operation.id, client.of("Kitchen").analyze).result()
+    assert found == client.types.Verdict(score=0.5, text="x")
+
+    async def main() -> None:
+        async with AsyncClient(client.url, trust_env=False) as other:
+            kitchen = other.of(Kitchen)
+            assert await other.call(kitchen.analyze, review) == verdict
+            assert [item async for item in other.stream(kitchen.spell, review)] == ["x"]
+            operation = await other.begin(kitchen.analyze, review)
+            assert await other.operation(operation.id, kitchen.analyze).result() == verdict
+
+    asyncio.run(main())
+
+
 def test_absent_messages_take_the_defaults(client: TestClient) -> None:
     assert client.call(Kitchen.ping) is None
     assert client.call(Kitchen.double) == 42

@@ -22,7 +22,7 @@ from .items import Items
 from .operation import AsyncOperation, begun
 from .options import RETRIES, Changes, Options, Timeout, Token, address
 from .page import CONTRACT, Page
-from .stub import Stub
+from .stub import Stub, described
 from .talk_aio import Messages, talk
 
 I = TypeVar("I")  # noqa: E741
@@ -106,6 +106,7 @@ class AsyncClient:
         """Calls a method with one answer. The model runs once, however often the connection is
         lost. Cancelling the task ends the call on the server too. A method that takes a stream is
         given an iterable, asynchronous or not."""
+        method = described(method)
         exchange: Exchange[Any] = Exchange(self.url, method, message, self._options)
         if method.cardinality.streams_in:
             async with aclosing(self._talk(exchange, message)) as items:
@@ -124,6 +125,7 @@ class AsyncClient:
         does leaving the loop, when the event loop comes to it). After a lost connection it goes on
         with the next item. A method that takes a stream, too, is given an iterable, asynchronous
         or not."""
+        method = described(method)
         exchange: Exchange[Any] = Exchange(self.url, method, message, self._options)
         if method.cardinality.streams_in:
             return self._talk(exchange, message)
@@ -134,6 +136,7 @@ class AsyncClient:
     ) -> AsyncOperation[O]:
         """Begins a call in the background, which nobody need wait for. ``timeout`` is the time of
         the call itself; with "auto" the server says how long it may take."""
+        method = described(method)
         exchange = Exchange(self.url, method, message, self._options, is_background=True)
         return AsyncOperation(self, method, begun(exchange, await self._exchange(exchange)))
 
@@ -141,7 +144,7 @@ class AsyncClient:
         self, id: str, method: Unary[I, O, Any] | ServerStream[I, O, Any]
     ) -> AsyncOperation[O]:
         """A call of this method that was begun before, by the id that it had then."""
-        return AsyncOperation(self, method, id)
+        return AsyncOperation(self, described(method), id)
 
     # What the server offers
 

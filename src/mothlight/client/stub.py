@@ -60,7 +60,14 @@ def bind(client: Caller, service: Described, name: str) -> Callable[..., Any]:
 
     function.__name__, function.__qualname__ = name, f"{service.name}.{name}"
     function.__doc__ = method.doc
+    function.__method__ = method  # type: ignore[attr-defined]
     return function
+
+
+def described(method: Any) -> Any:
+    """The method that a stub's function calls; a method itself as it is. By its type a stub is its
+    service, and so ``client.begin(client.of(Sentiment).analyze)`` must be what it seems."""
+    return getattr(method, "__method__", method)
 
 
 def unknown(owner: str, name: str, known: Mapping[str, Any]) -> UnknownName:

@@ -21,7 +21,7 @@ from .items import Items
 from .operation import Operation, begun
 from .options import RETRIES, Changes, Options, Timeout, Token, address
 from .page import CONTRACT, Page
-from .stub import Stub
+from .stub import Stub, described
 from .talk import talk
 
 I = TypeVar("I")  # noqa: E741
@@ -109,6 +109,7 @@ class Client:
     def call(self, method: Any, message: Any = ABSENT) -> Any:
         """Calls a method with one answer. The model runs once, however often the connection is
         lost. One that takes a stream is given an iterable; it is read in a thread of its own."""
+        method = described(method)
         exchange: Exchange[Any] = Exchange(self.url, method, message, self._options)
         if method.cardinality.streams_in:
             return exchange.only(list(self._talk(exchange, message)))
@@ -127,6 +128,7 @@ class Client:
         ``next``; leaving the loop, or ``close()``, ends it on the server too. After a lost
         connection it goes on with the next item. One that takes a stream, too, is given an
         iterable; it is read in a thread of its own."""
+        method = described(method)
         exchange: Exchange[Any] = Exchange(self.url, method, message, self._options)
         if method.cardinality.streams_in:
             return self._talk(exchange, message)
@@ -137,6 +139,7 @@ class Client:
     ) -> Operation[O]:
         """Begins a call in the background, which nobody need wait for. ``timeout`` is the time of
         the call itself; with "auto" the server says how long it may take."""
+        method = described(method)
         exchange = Exchange(self.url, method, message, self._options, is_background=True)
         return Operation(self, method, begun(exchange, self._exchange(exchange)))
 
@@ -144,7 +147,7 @@ class Client:
         self, id: str, method: Unary[I, O, Any] | ServerStream[I, O, Any]
     ) -> Operation[O]:
         """A call of this method that was begun before, by the id that it had then."""
-        return Operation(self, method, id)
+        return Operation(self, described(method), id)
 
     # What the server offers
 
