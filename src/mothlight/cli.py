@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from . import __version__, logs
 from .errors import DefinitionError
@@ -48,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mothlight {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="serve services over HTTP")
+    serve = commands.add_parser(
+        "serve", help="serve services over HTTP", usage="mothlight serve [options] MODULE[:NAME]"
+    )
     serve.set_defaults(run=_serve)
     _add_target(serve)
     serve.add_argument(
@@ -57,16 +60,14 @@ def _parser() -> argparse.ArgumentParser:
     group = serve.add_argument_group("settings", "also MOTHLIGHT_… and mothlight.toml")
     for name, field in Settings.model_fields.items():
         flag = f"--{name.replace('_', '-')}"
-        shown = field.default if field.default not in ((), None) else "none"
-        text = f"{field.description} ({shown})".replace("%", "%%")
+        text = f"{field.description} ({_shown(field.default)})".replace("%", "%%")
         if field.annotation is bool:
             group.add_argument(
                 flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
             )
         else:
-            group.add_argument(
-                flag, default=argparse.SUPPRESS, metavar=name.split("_")[-1].upper(), help=text
-            )
+            metavar = _metavar(name, field)
+            group.add_argument(flag, default=argparse.SUPPRESS, metavar=metavar, help=text)
 
     openapi = commands.add_parser("openapi", help="print the OpenAPI document")
     openapi.set_defaults(run=_openapi)
@@ -86,6 +87,33 @@ def _parser() -> argparse.ArgumentParser:
     get.add_argument("names", nargs="+", metavar="NAME")
     actions.add_parser("list", help="what there is").set_defaults(run=_models_list)
     return parser
+
+
+def _shown(default: Any) -> str:
+    match default:
+        case None | ():
+            return "none"
+        case bool():
+            return "yes" if default else "no"
+        case tuple():
+            return ",".join(default)
+        case float():
+            return f"{default:g}"
+        case int() if default >= 1 << 20 and default % (1 << 20) == 0:
+            return f"{default}, which is {default >> 20} MiB"
+    return str(default)
+
+
+def _metavar(name: str, field: FieldInfo) -> str:
+    """What stands for the value of an option: its unit, where it has one."""
+    about, word = field.description or "", name.rsplit("_", maxsplit=1)[-1]
+    if "seconds" in about:
+        return "SECONDS"
+    if about.startswith("bytes"):
+        return "BYTES"
+    if isinstance(field.default, int) or about.startswith("calls "):
+        return word.upper() if about.startswith(word) else "N"
+    return "FILE" if field.annotation == Path | None else word.upper()
 
 
 def _add_keys(keys: argparse.ArgumentParser) -> None:

@@ -51,10 +51,10 @@ class Settings(BaseSettings):
         description="seconds a call that has its client's key lives without a connection",
     )
     keep: PositiveFloat = Field(
-        300.0, description="seconds the answer of such a call is kept, for who sends its key again"
+        300.0, description="seconds the answer of such a call is kept, for a client that asks again"
     )
     background: PositiveFloat = Field(
-        3600.0, description="longest time of a call in the background (Prefer: respond-async)"
+        3600.0, description="seconds a call in the background may take (Prefer: respond-async)"
     )
     max_calls: PositiveInt = Field(100_000, description="calls that are kept; the oldest go first")
     max_calls_bytes: PositiveInt = Field(
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     max_log: PositiveInt = Field(
         8 * 1024 * 1024, description="bytes of one stream that are kept for who resumes it"
     )
-    max_log_items: PositiveInt = Field(65_536, description="items of it")
+    max_log_items: PositiveInt = Field(65_536, description="items of one stream that are kept")
     keys: Path | None = Field(
         None, description="file of API keys (mothlight keys new); without one anybody may call"
     )
@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     )
 
     timeout: PositiveFloat | None = Field(
-        120.0, description="longest time of a unary call in seconds, whatever its client asks for"
+        120.0, description="seconds a unary call may take, whatever its client asks for"
     )
     max_body: PositiveInt = Field(32 * 1024 * 1024, description="bytes of a request's body")
     max_json: PositiveInt = Field(

@@ -98,6 +98,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for name in mothlight.Settings.model_fields:
         assert f"--{name.replace('_', '-')}" in text
+    for shown in ("--grace SECONDS ", "--max-body BYTES ", "--keys FILE ", "is 32 MiB)", "(auto)"):
+        assert shown in text
 
 
 def test_a_service_that_cannot_start_ends_with_status_3() -> None:
