@@ -138,13 +138,14 @@ class App:
                 self._hook.load()
             await self.backend.start()
             await self.calls.start()
+            self.upgrades.start()
             if self._observer:
                 self._observer.start()
         self._started += 1
         self._was_started = True
 
     async def stop(self) -> None:
-        """Lets accepted calls end for ``grace`` seconds, then ends the workers."""
+        """Lets accepted calls end for ``drain`` seconds, then ends the workers."""
         self._started -= 1
         if self._started == 0:
             await self.calls.stop(self.settings.drain)

@@ -145,7 +145,7 @@ class Error(Exception):
         return f"{type(self).__name__}({fields})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.fields())  # keyword-only: the default would fail
+        return _rebuild, (type(self), self.args, self.fields())  # they are keywords
 
     def problem(self) -> dict[str, Any]:
         """The problem document (RFC 9457) as a JSON-able dict."""
@@ -190,8 +190,8 @@ class Error(Exception):
         return RemoteError(document=dict(problem))
 
 
-def _rebuild(cls: type[Error], fields: dict[str, Any]) -> Error:
-    return cls(**fields)
+def _rebuild(cls: type[Error], args: tuple[Any, ...], fields: dict[str, Any]) -> Error:
+    return cls(*args, **fields)
 
 
 class RemoteError(Error):

@@ -351,7 +351,7 @@ def test_a_frame_over_every_bound(url: str, path: str) -> None:
     ("path", "query", "options", "error"),
     [
         ("/nowhere", {}, {}, (404, "RouteNotFound")),
-        ("/loom/hold", {}, {}, (404, "RouteNotFound")),
+        ("/loom/hold", {}, {}, (405, "MethodNotAllowed")),  # one answer: by POST, or over /calls
         ("/docs", {}, {}, (404, "RouteNotFound")),
         ("/loom/weave", {"key": "weak"}, {}, (400, "MalformedRequest")),
         ("/loom/weave", {"supersede": "search"}, {}, (400, "MalformedRequest")),

@@ -11,16 +11,22 @@ import pytest
 from stage import Forgotten
 from world import World
 
+from mothlight import File
+from mothlight.backend.inbox import Inbox
 from mothlight.calls.base import State, Terms
 from mothlight.calls.mirror import SLACK
+from mothlight.calls.store import place
 from mothlight.errors import (
     CallNotFound,
     Cancelled,
+    DeadlineExceeded,
     ItemsGone,
     KeyReused,
+    Overloaded,
     QuotaExceeded,
     Superseded,
 )
+from mothlight.schema import Payload
 
 Run = Callable[[Any], Any]
 
@@ -475,3 +481,162 @@ def test_it_is_the_same_with_workers(world: World, run: Run) -> None:
             assert sorted(world.notes.all()) == ["drip 6", "left 5", "left 6", "wait 5"]
 
     run(main())
+
+
+def test_a_refusal_by_the_model_itself_is_remembered(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open():
+            terms = world.terms()
+            for site in (world.here, world.there, world.here):
+                with pytest.raises(Overloaded):
+                    await site.unary("balk", 1, terms)
+            assert world.notes.all() == ["balk 1"]
+
+    run(main())
+
+
+def test_a_file_with_another_name_or_type_is_another_request(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open():
+            terms = world.terms()
+            for _ in range(2):
+                file = File(b"abc", media_type="text/x-a", name="a")
+                assert await world.there.unary("weigh", file, terms) == "a text/x-a 3"
+            for kind, name in (("text/x-a", "b"), ("text/x-b", "a")):
+                with pytest.raises(KeyReused):
+                    await world.here.unary("weigh", File(b"abc", media_type=kind, name=name), terms)
+            assert world.notes.all() == ["weigh a"]
+
+    run(main())
+
+
+def test_who_comes_to_a_running_call_waits_as_long_as_he_said(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open():
+            one, many = world.terms(), world.terms()
+            answer = asyncio.ensure_future(world.here.unary("wait", 1, one))
+            items = asyncio.create_task(world.here.read("drip", world.here.stream("drip", 4, many)))
+            await world.noted("wait 1")
+            await world.noted("drip 4")
+            request = world.there.request("wait", 1)
+            request.deadline = asyncio.get_running_loop().time() + 0.2
+            with pytest.raises(DeadlineExceeded):
+                await world.there.calls.unary(request, one)
+            request = world.there.request("drip", 4)
+            request.deadline = asyncio.get_running_loop().time() + 0.2
+            with pytest.raises(DeadlineExceeded):
+                await world.there.read("drip", world.there.calls.stream(request, many))
+            world.notes.cue()  # the calls have gone on
+            assert await answer == 1
+            assert await items == [1, 2, 3, 4]
+            assert await world.there.unary("wait", 1, one) == 1
+
+    run(main())
+
+
+def test_a_call_may_be_sent_to_the_background_later(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open(grace=0.1):
+            terms = world.terms()
+            first = asyncio.ensure_future(world.here.unary("wait", 1, terms))
+            await world.noted("wait 1")
+            later = Terms(terms.owner, terms.id, is_kept=True, is_background=True)
+            found = await world.here.calls.begin(world.here.request("wait", 1), later)
+            assert found.state is State.RUNNING
+            first.cancel()
+            await asyncio.wait([first])
+            await asyncio.sleep(0.3)  # beyond its grace
+            assert await world.here.state(terms) is State.RUNNING
+            world.notes.cue()
+            reply = await world.there.calls.answer("ada", terms.id)
+            assert world.there.value("wait", reply) == 1
+
+    run(main())
+
+
+def test_who_sends_a_stream_to_the_background_says_how_long(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open(grace=0.1):
+            terms = world.terms()
+            assert await world.here.read("drip", world.here.stream("drip", 4, terms), 1) == [1]
+            request = world.here.request("drip", 4)
+            request.deadline = asyncio.get_running_loop().time() + 0.4
+            later = Terms(terms.owner, terms.id, is_kept=True, is_background=True)
+            await world.here.calls.begin(request, later)
+            await world.until(lambda: _is_over(world, terms), "its time is over")
+            status = await world.here.status(terms)
+            assert status.problem and status.problem["type"] == "DeadlineExceeded"
+            assert status.ended and status.ended - status.created >= 0.35
+
+    run(main())
+
+
+async def _is_over(world: World, terms: Terms) -> bool:
+    return (await world.here.status(terms)).state.is_final
+
+
+def test_a_kept_error_keeps_no_frames(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open():
+            calls: Any = world.here.calls
+            local = calls if world.kind == "memory" else calls.local
+            terms, late = world.terms(), world.terms()
+            for _ in range(2):
+                with pytest.raises(Forgotten):
+                    await world.here.unary("forget", 3, terms)
+            request = world.here.request("drip", 2)
+            request.deadline = asyncio.get_running_loop().time() + 0.1
+            for _ in range(2):
+                with pytest.raises(DeadlineExceeded):
+                    await world.here.read("drip", world.here.calls.stream(request, late))
+            for ended in (terms, late):
+                error = local.records[ended.owner, ended.id].error
+                assert error.__traceback__ is error.__context__ is error.__cause__ is None
+
+    run(main())
+
+
+def test_a_method_that_only_takes_a_stream_has_an_answer(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open():
+            terms = world.terms()
+            request = world.here.request("double", 0)
+            request.method, request.payload = world.here.methods["sum"], Payload(b"null")
+            request.inbox = inbox = Inbox()
+            for number in (b"4", b"5"):
+                await inbox.put(Payload(number))
+            inbox.end()
+            stream = world.here.calls.stream(request, terms)
+            assert await world.here.read("sum", stream) == [9]
+            async with asyncio.timeout(5):
+                reply = await world.there.calls.answer("ada", terms.id)
+            assert world.there.value("sum", reply) == 9
+
+    run(main())
+
+
+def test_messages_that_nobody_took_are_let_go_of(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open():
+            terms = world.terms()
+            request = world.here.request("double", 0)
+            request.method, request.payload = world.here.methods["sum"], Payload(b"null")
+            request.inbox = inbox = Inbox()
+            begun = asyncio.create_task(
+                world.here.read("sum", world.here.calls.stream(request, terms))
+            )
+            await world.until(lambda: world.here.state(terms), "it is known")
+            await world.here.calls.cancel("ada", terms.id)
+            with pytest.raises(Cancelled):
+                await begun
+            for _ in range(1000):  # more than there is room for
+                await inbox.put(Payload(b"1"))
+            assert inbox.received == 0
+            with pytest.raises(Cancelled):
+                await inbox.take(1)
+
+    run(main())
+
+
+def test_owners_and_ids_never_run_together() -> None:
+    assert len({place("a", "b\nc"), place("a\nb", "c"), place("ab", "c"), place("a", "bc")}) == 4

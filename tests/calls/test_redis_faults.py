@@ -278,6 +278,24 @@ def test_a_replica_that_hangs_is_dead_for_the_others(world: World, run: Run) -> 
     run(main())
 
 
+def test_a_copy_that_is_stopped_before_it_began_is_not_waited_for(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open():
+            waits = asyncio.create_task(world.here.unary("wait", 1, world.terms()))
+            await world.noted("wait 1")
+            shared: Any = world.here.calls
+            (mirror,) = shared._mirrors.values()
+            await mirror.settled()
+            mirror.rewrite()
+            await shared.presence.stop()
+            async with asyncio.timeout(5):
+                await mirror.settled()
+            world.notes.cue()
+            assert await waits == 1
+
+    run(main())
+
+
 def test_who_leaves_at_any_moment_has_left(world: World, run: Run) -> None:
     async def main() -> None:
         async with world.open():

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from mothlight import Code, Error, File, method, service
+from mothlight.errors import Overloaded
 
 
 class Forgotten(Error):
@@ -81,3 +82,18 @@ class Stage:
         for x in range(1, n + 1):
             note(f"flood {x}")
             yield f"{x:04d}" * 256
+
+    @method
+    def balk(self, x: int) -> int:
+        """Says what a queue would say, but it has run."""
+        note(f"balk {x}")
+        raise Overloaded(retry_after=1.0)
+
+    @method
+    def weigh(self, file: File) -> str:
+        note(f"weigh {file.name}")
+        return f"{file.name} {file.media_type} {len(file.data)}"
+
+    @method
+    def sum(self, numbers: Iterator[int]) -> int:
+        return sum(numbers)

@@ -13,6 +13,7 @@ from broken import NoWeights
 from desk import Desk
 
 from mothlight import App, method, service
+from mothlight.calls.local import LocalCalls
 from mothlight.errors import DefinitionError
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -172,3 +173,60 @@ def test_a_websocket_is_turned_away(run: Run) -> None:
         return sent
 
     assert [e["type"] for e in run(main())] == ["websocket.close"]  # 403, from older servers
+
+
+def test_sockets_are_taken_again_after_a_restart(run: Run) -> None:
+    async def main() -> None:
+        made = App(Desk, workers=0)
+        for _ in range(2):
+            seen: list[str] = []
+
+            async def send(event: Any, seen: list[str] = seen) -> None:
+                seen.append(event["type"])
+
+            async def receive(seen: list[str] = seen) -> dict[str, Any]:
+                return {"type": "websocket.disconnect" if seen else "websocket.connect"}
+
+            scope = {"type": "websocket", "path": "/desk/words", "headers": [], "query_string": b""}
+            async with made:
+                await made(scope, receive, send)
+                made.upgrades.drain()
+            assert seen[0] == "websocket.accept"
+
+    run(main())
+
+
+def test_where_a_call_is_has_the_mount_in_it(asks: Any) -> None:
+    told = {"prefer": "respond-async"}
+    answer = asks("POST", "/a é\r\n/desk/bell", root_path="/a é\r\n", headers=told)
+    assert answer.status == 202
+    id = answer.headers["call-id"]
+    assert answer.headers["location"] == f"/a%20%C3%A9%0D%0A/calls/{id}"
+
+
+def test_a_wildcard_asks_for_the_answer_of_a_call(run: Run) -> None:
+    async def main() -> None:
+        key = "9f86d081-884c-4d65-9a2f-eaa0c55ad015"
+        async with app() as made:
+            await ask(made, "POST", "/desk/bell", headers={"idempotency-key": key})
+            for wanted in ("application/*", "*/*", "text/html, application/*;q=0.5", ""):
+                answer = await ask(made, "GET", f"/calls/{key}", headers={"accept": wanted})
+                assert (answer.headers["content-type"], answer.json) == ("application/json", "ding")
+            status = "application/vnd.mothlight.call+json"
+            answer = await ask(made, "GET", f"/calls/{key}", headers={"accept": status})
+            assert answer.headers["content-type"] == status
+
+    run(main())
+
+
+def test_who_observes_a_kept_call_leaves_no_frames_behind(run: Run) -> None:
+    async def main() -> None:
+        key = "9f86d081-884c-4d65-9a2f-eaa0c55ad015"
+        async with app(access_log=True) as made:
+            headers = {"idempotency-key": key}
+            answer = await ask(made, "POST", "/desk/boom", {"text": "a"}, headers=headers)
+            assert answer.status == 500
+            assert isinstance(made.calls, LocalCalls)
+            assert made.calls.records["", key].timeline.error is None
+
+    run(main())

@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,8 @@ def test_a_definition_error_names_line_and_mend() -> None:
 def test_locate_gives_up_quietly() -> None:
     assert locate(None) == locate(3) == locate(int) == ""
     assert locate(type("Made", (), {})) == ""
+
+
+@pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_a_plain_error_keeps_its_message(again: Callable[[Error], Error]) -> None:
+    assert str(again(Error("no such luck"))) == "no such luck"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from ..errors import Error
+from ..errors import Cancelled, Error
 from ..schema import Payload
 
 MAX_ITEMS, MAX_BYTES = 64, 4 * 1024 * 1024
@@ -47,6 +47,13 @@ class Inbox:
             self.is_ended, self._error = True, error
             _wake(self._consumer)
             _wake(self._producer)
+
+    def drop(self) -> None:
+        """The call has ended: what waits is let go of, and what comes is not taken."""
+        self.end()
+        self._error = Cancelled()  # a method that is being stopped takes it for no ordinary end
+        self._messages.clear()
+        self._bytes = 0
 
     # The engine's side
 

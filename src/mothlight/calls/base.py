@@ -72,8 +72,9 @@ class Calls(Protocol):
         them."""
 
     def unary(self, request: Request, terms: Terms | None) -> asyncio.Future[Reply]:
-        """The answer of a call: a new one, or the one that has this id already. Cancelling the
-        future is leaving; it cancels a call that is not kept. None: it has no id. Raises Error."""
+        """The answer of a call: a new one, or the one that has this id already, for which the
+        request's deadline is how long it waits. Cancelling the future is leaving; it cancels a call
+        that is not kept. None: it has no id. Raises Error."""
         ...
 
     def stream(

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 from .. import metrics
-from ..backend.base import Backend, Reply, Request
+from ..backend.base import Backend, Reply, Request, by_deadline
 from ..backend.inbox import Inbox
 from ..errors import (
     CallNotFound,
@@ -73,13 +73,21 @@ class LocalCalls:
     def unary(self, request: Request, terms: Terms | None) -> asyncio.Future[Reply]:
         if terms is None:
             return self.backend.unary(request)
-        return self.open(request, terms).join()
+        record = self.open(request, terms)
+        answer, deadline = record.join(), record.patience(request)
+        if deadline is None:
+            return answer
+        waits = asyncio.ensure_future(by_deadline(deadline, answer))
+        waits.add_done_callback(lambda _: answer.cancel())  # it may not even have begun to wait
+        return waits
 
     async def stream(
         self, request: Request, terms: Terms, after: int = 0
     ) -> AsyncIterator[Sequence[Payload]]:
-        async with aclosing(self.open(request, terms, after).follow(after)) as found:  # type: ignore[type-var]
-            async for items in found:
+        record = self.open(request, terms, after)
+        deadline = record.patience(request)
+        async with aclosing(record.follow(after)) as found:  # type: ignore[type-var]
+            while items := await by_deadline(deadline, anext(found, None)):
                 yield items
 
     async def begin(self, request: Request, terms: Terms) -> Status:
@@ -125,6 +133,8 @@ class LocalCalls:
                 raise MalformedRequest(reason="this id is taken")
             if known.digest != digest(request.method, request.payload):
                 raise KeyReused
+            if terms.is_background and not known.terms.is_background:
+                known.go_on(request.deadline)
             return known
         if self._is_stopping:
             raise Unavailable(reason="the server is stopping")
@@ -167,7 +177,9 @@ class LocalCalls:
     def _abandon(self, record: Record) -> None:
         """The grace of a call is over, unless somebody came back meanwhile."""
         alone = record.alone
-        if alone is not None and alone + self.settings.grace <= record.loop.time():
+        if alone is None or record.terms.is_background:
+            return
+        if alone + self.settings.grace <= record.loop.time():
             record.stop(Cancelled())
 
     def _ended(self, record: Record) -> None:

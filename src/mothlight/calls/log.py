@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from ..errors import Error, ItemsGone
@@ -230,7 +231,7 @@ class Reader:
         while self.at >= log.count:
             if log.ended:
                 if log.error:
-                    raise log.error.with_traceback(None)  # each raise would add to it
+                    raise copy(log.error)  # it is kept, and each raise adds frames to it
                 return ()
             self._waits = asyncio.get_running_loop().create_future()
             await self._waits

@@ -108,7 +108,7 @@ class Mirror:
 
     async def settled(self) -> None:
         """Waits until it is copied, or cannot be."""
-        while self._task is not None:
+        while self._task is not None and not self._task.done():  # cancelled before it began, say
             await asyncio.wait([self._task])
 
     async def _copy(self, *, claims: bool = False) -> None:

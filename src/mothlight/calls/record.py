@@ -7,12 +7,15 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from copy import copy
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
 from ..backend.base import Backend, Reply, Request, by_deadline
 from ..errors import (
     Cancelled,
+    DeadlineExceeded,
     Error,
     Internal,
     Overloaded,
@@ -35,7 +38,8 @@ Changed = Callable[["Record"], None]
 def digest(method: Method[Any, Any, Any], payload: Payload) -> bytes:
     """What a request asks, in 16 bytes (BLAKE2b, RFC 7693)."""
     found = blake2b(method.qualname.encode(), digest_size=16)
-    for part in (payload.json, *(data for data, _, _ in payload.media)):
+    files = [part for data, *told in payload.media for part in (data, ascii(told).encode())]
+    for part in (payload.json, *files):
         found.update(b"%d:" % len(part))
         found.update(part)
     return found.digest()
@@ -61,9 +65,9 @@ class Waiter(asyncio.Future[Reply]):
 class Record:
     """``ended`` is told once when it ends, ``left`` whenever its last reader leaves it running."""
 
-    __slots__ = ("_ended", "_is_forgotten", "_left", "_task", "_waiters", "_work", "alone",
-                 "created", "digest", "error", "finished", "inbox", "log", "loop", "method",
-                 "reply", "size", "terms", "timeline")  # fmt: skip
+    __slots__ = ("_ended", "_is_forgotten", "_left", "_limit", "_task", "_waiters", "_work",
+                 "alone", "created", "digest", "error", "finished", "inbox", "log", "loop",
+                 "method", "reply", "size", "terms", "timeline")  # fmt: skip
 
     def __init__(
         self, request: Request, terms: Terms, room: Room, *, ended: Changed, left: Changed
@@ -84,6 +88,7 @@ class Record:
         self._waiters: list[Waiter] = []
         self._work: asyncio.Future[Reply] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._limit: asyncio.TimerHandle | None = None
         self._is_forgotten = False
 
     # Its work
@@ -114,6 +119,8 @@ class Record:
             async with aclosing(backend.stream(request)) as items:  # type: ignore[type-var]
                 async for payloads in items:
                     self.log.append(payloads)
+                    if not self.method.cardinality.streams_out:
+                        self.reply = Reply(payloads[-1], 0.0, 0.0, 1)
                     if self.log.is_full:
                         await by_deadline(request.deadline, self.log.space())
         except asyncio.CancelledError:
@@ -124,7 +131,7 @@ class Record:
 
     def _typed(self, error: BaseException) -> Error:
         if isinstance(error, Error):
-            return error.with_traceback(None)  # it is kept, and frames would be with it
+            return copy(error)  # it is kept, and the frames that raised it would be with it
         name, id = self.method.qualname, self.name
         told = {"calls": [id], "method": name}
         log.error("%s failed outside its worker (call %s)", name, id, exc_info=error, extra=told)
@@ -134,6 +141,12 @@ class Record:
     def name(self) -> str:
         """What the log calls it."""
         return public(self.terms.id)
+
+    def go_on(self, deadline: float | None) -> None:
+        """Goes on in the background, until ``deadline`` at most."""
+        self.terms = replace(self.terms, is_background=True)
+        if self.finished is None and deadline is not None:
+            self._limit = self.loop.call_at(deadline, self.stop, DeadlineExceeded())
 
     def stop(self, error: Error) -> None:
         """Ends it with ``error``, and its work."""
@@ -148,6 +161,10 @@ class Record:
         if self.finished is not None:
             return
         self.finished, self.error = time.time(), error
+        if self._limit is not None:
+            self._limit.cancel()
+        if self.inbox is not None:
+            self.inbox.drop()
         if self.log is not None:
             self.log.end(error)
         waiters, self._waiters = self._waiters, []
@@ -160,11 +177,15 @@ class Record:
         if waiter.done():
             return
         if self.error is not None:
-            waiter.set_exception(self.error.with_traceback(None))  # nobody else's frames
+            waiter.set_exception(copy(self.error))  # to raise it would add frames
         elif self.reply is not None:
             waiter.set_result(self.reply)
 
     # Who waits for it
+
+    def patience(self, request: Request) -> float | None:
+        """Until when a request waits for it. The deadline of the one that began it is its own."""
+        return None if self.timeline is request.timeline else request.deadline
 
     def join(self) -> Waiter:
         """A future of its answer."""
@@ -220,8 +241,7 @@ class Record:
     @property
     def never_ran(self) -> bool:
         """Whether it was refused before the model had it, so that it may be asked for again."""
-        was_refused = isinstance(self.error, Overloaded | QuotaExceeded)
-        return was_refused and not (self.log is not None and self.log.count)
+        return isinstance(self.error, Overloaded | QuotaExceeded) and not self.timeline.batch
 
     @property
     def is_remembered(self) -> bool:

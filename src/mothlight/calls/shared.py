@@ -14,7 +14,7 @@ from contextlib import aclosing
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from ..backend.base import Backend, Reply, Request
+from ..backend.base import Backend, Reply, Request, by_deadline
 from ..backend.inbox import Inbox
 from ..errors import CallNotFound, ItemsGone, KeyReused, Unavailable
 from ..schema import Payload
@@ -111,9 +111,10 @@ class SharedCalls:
     async def _unary(self, request: Request, terms: Terms) -> Reply:
         for _ in range(_TRIES):
             if isinstance(found := await self._open(request, terms), Record):
-                return await found.join()
+                return await by_deadline(found.patience(request), found.join())
+            remote = self._remote(terms.owner, terms.id)
             try:
-                return await self._remote(terms.owner, terms.id).answer(request.method)
+                return await by_deadline(request.deadline, remote.answer(request.method))
             except CallNotFound:  # it was refused there, and never ran
                 continue
         raise lost()
@@ -127,14 +128,15 @@ class SharedCalls:
             found: Record | Elsewhere = record
         else:
             found = await self._open(request, terms, after)
+        deadline = request.deadline
         if isinstance(found, Record):
-            items = found.follow(after)
+            items, deadline = found.follow(after), found.patience(request)
         elif request.inbox is not None:
             raise Unavailable(reason="the replica that takes its messages is another one")
         else:
             items = self._remote(terms.owner, terms.id).follow(request.method, after)
         async with aclosing(items):  # type: ignore[type-var]
-            async for payloads in items:
+            while payloads := await by_deadline(deadline, anext(items, None)):
                 yield payloads
 
     async def begin(self, request: Request, terms: Terms) -> Status:

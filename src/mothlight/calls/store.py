@@ -23,7 +23,7 @@ Word = str | bytes | int | float
 
 def place(owner: str, id: str) -> str:
     """What a call is called in Redis: nobody finds its id, which may be a secret, from that."""
-    return sha256(f"{owner}\n{id}".encode()).hexdigest()[:40]
+    return sha256(f"{len(owner)} {owner}{id}".encode()).hexdigest()[:40]
 
 
 def call_key(place: str) -> str:
@@ -72,7 +72,10 @@ class Store:
                 retry=Retry(NoBackoff(), 1),  # a connection of before Redis was started anew
             )
         except ValueError as error:
-            raise DefinitionError(f"calls={url!r} is no address of Redis: {error}") from None
+            raise DefinitionError(
+                f"calls={url!r} is no address of Redis: {error}",
+                'write   calls="memory"   or   calls="redis://host:6379"',
+            ) from None
         self._client: Any = client.Redis.from_pool(pool)
         self._scripts: dict[str, Any] = {}
         self.is_up = False

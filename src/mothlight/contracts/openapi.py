@@ -123,7 +123,7 @@ def _operation(method: Method[Any, Any, Any], types: Types, *, items: bool) -> S
         out["requestBody"] = _body(method, types)
     out["responses"] = {
         **_success(method, items=items),
-        "202": resource.accepted(),
+        "202": resource.accepted("It goes on in the background.", "Preference-Applied"),
         **_failures(method, types),
     }
     return out

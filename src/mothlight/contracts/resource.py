@@ -94,12 +94,12 @@ def refer(kind: str, name: str) -> Schema:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def accepted() -> Schema:
-    """The answer of a call that goes on in the background."""
-    names = {"Call-Id": "CallId", "Location": "Location", "Preference-Applied": "PreferenceApplied"}
+def accepted(description: str, *more: str) -> Schema:
+    """The answer of a call that goes on; ``more``: headers beside those that it always has."""
+    headers = ("Call-Id", "Location", *more)
     return {
-        "description": "It goes on in the background.",
-        "headers": {header: refer("headers", name) for header, name in names.items()},
+        "description": description,
+        "headers": {header: refer("headers", header.replace("-", "")) for header in headers},
         "content": {STATUS: {"schema": {"$ref": f"{PREFIX}Call"}}},
     }
 
@@ -125,7 +125,7 @@ def paths(tag: str) -> Schema:
         "parameters": [id, refer("parameters", "Prefer"), refer("parameters", "LastEventID")],
         "responses": {
             "200": {"description": "What there is.", "headers": marks, "content": found},
-            "202": {**accepted(), "description": "It still runs."},
+            "202": accepted("It still runs."),
             "204": {"description": "It is done, and has no answer.", "headers": marks},
             "404": missing,
             "default": problem,

@@ -65,7 +65,9 @@ class Resource:
         call = Exchange(found.method, scope.get("client"))
         call.id = found.id
         is_stream = found.method.cardinality.streams_out
-        offers = [*streams.offers(found.method), http.JSON] if is_stream else [b"*/*"]
+        offers = [b"*/*", b"application/*"]  # of a unary call, its answer whatever that is
+        if is_stream:
+            offers = [*streams.offers(found.method), http.JSON]
         wanted = headers.get(b"accept", b"")
         chosen = http.accepted(wanted, [*offers, status.MEDIA_TYPE])
         if chosen is None and is_stream:

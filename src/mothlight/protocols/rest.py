@@ -137,7 +137,8 @@ class Rest:
                 async with asyncio.timeout(min(wait, LONGEST_WAIT)):
                     return self.answer(call, await self.calls.answer(status.owner, status.id))
         call.end("ok", 202)
-        return accepted(status, call.mark, scope.get("root_path", ""))
+        applied = (b"preference-applied", b"respond-async")
+        return accepted(status, [applied, *call.mark], scope.get("root_path", ""))
 
     # What the short way (``connection.py``) does too
 

@@ -45,10 +45,9 @@ def answer(status: Status, headers: Iterable[http.Header] = ()) -> http.Answer:
 
 def accepted(status: Status, headers: Iterable[http.Header], root: str) -> http.Answer:
     """202 with the status, and where to ask for more (RFC 9110, 15.3.3)."""
-    where = f"{root}{CALLS}/{quote(status.id, safe='')}"
+    where = f"{quote(root)}{CALLS}/{quote(status.id, safe='')}"
     more = [
         (b"location", where.encode()),
-        (b"preference-applied", b"respond-async"),
         _NOT_STORED,
         *headers,
     ]

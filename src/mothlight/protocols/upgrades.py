@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import RouteNotFound, Unavailable
+from ..errors import MethodNotAllowed, RouteNotFound, Unavailable
 from ..service import Method
 from . import http
 from .exchange import principal
@@ -68,7 +68,8 @@ class Upgrades:
             raise Unavailable(reason="the server is stopping")
         method = self.methods.get(path)
         if method is None and path != CALLS:
-            raise RouteNotFound(path=path)
+            verbs = sorted(self.rest.routes.get(path, ()))
+            raise MethodNotAllowed(path=path, allow=verbs) if verbs else RouteNotFound(path=path)
         headers = opening_headers(scope, self.rest.settings)
         client = scope.get("client")
         owner = await principal(self.rest.authenticate, client, headers, path)
@@ -76,6 +77,10 @@ class Upgrades:
         return (
             Multiplex(self.rest, opening) if method is None else Stream(self.rest, method, opening)
         )
+
+    def start(self) -> None:
+        """Takes sockets, once more where it was drained."""
+        self._is_draining = False
 
     def drain(self) -> None:
         """Takes no new sockets, and closes those of many calls when they have none. Those of one
