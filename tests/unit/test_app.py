@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from secrets import token_hex
+from typing import Any, ClassVar
 
 import pytest
 from asgi import ask
@@ -230,3 +231,36 @@ def test_who_observes_a_kept_call_leaves_no_frames_behind(run: Run) -> None:
             assert made.calls.records["", key].timeline.error is None
 
     run(main())
+
+
+class Errand:
+    """Made a service below: what it has done is asked when the server is gone."""
+
+    begun = asyncio.Event()
+    done: ClassVar[list[str]] = []
+
+    @method
+    async def run(self, what: str) -> None:
+        Errand.begun.set()
+        await asyncio.sleep(0.3)
+        Errand.done.append(what)
+
+
+def test_a_drain_lets_calls_in_the_background_end(run: Run) -> None:
+    async def main() -> None:
+        Errand.begun = asyncio.Event()
+        async with App(service(Errand), workers=0, drain=10) as made:
+            for name, headers in (
+                ("in the background", {"prefer": "respond-async"}),
+                ("left", {"idempotency-key": token_hex(16)}),
+            ):
+                asked = asyncio.create_task(ask(made, "POST", "/errand/run", name, headers=headers))
+                async with asyncio.timeout(10):
+                    await Errand.begun.wait()
+                Errand.begun.clear()
+                if name == "left":
+                    asked.cancel()
+                await asyncio.wait([asked])
+
+    run(main())
+    assert Errand.done == ["in the background"]

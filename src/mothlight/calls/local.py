@@ -30,6 +30,8 @@ from .base import Status, Terms
 from .log import Room
 from .record import Record, digest
 
+_TICK = 0.02
+
 
 class LocalCalls:
     """Calls of one process. ``ended`` is told of each call that ends, ``forgotten`` of each kept
@@ -57,16 +59,34 @@ class LocalCalls:
         metrics.watch_calls(lambda: len(self.records), lambda: self.room.bytes)
 
     async def stop(self, grace: float) -> None:
-        """Ends what runs at once: nobody could ask this process for it any more."""
+        """Lets calls in the background end, which may be worth it without their answers, and ends
+        the others at once: nobody could ask this process for them any more."""
         self._is_stopping = True
-        for record in list(self.records.values()):
-            record.stop(Unavailable(reason="the server is stopping"))
+        self._stop_all(lambda record: not record.terms.is_background)
+        end = asyncio.get_running_loop().time() + grace
+        while self._has_background and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(_TICK)
+        self._stop_all(lambda record: True)
         for later in (self._left, self._done):
             later.clear()
         for record in self.records.values():
             self.room.bytes -= record.size
             record.forget()
         self.records.clear()
+
+    def _stop_all(self, which: Callable[[Record], bool]) -> None:
+        for record in list(self.records.values()):
+            if which(record):
+                record.stop(Unavailable(reason="the server is stopping"))
+
+    @property
+    def _has_background(self) -> bool:
+        return any(
+            record.terms.is_background
+            and record.finished is None
+            and not (record.log is not None and record.log.is_full)  # which waits for a reader
+            for record in self.records.values()
+        )
 
     # Calls
 
