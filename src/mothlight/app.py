@@ -20,7 +20,6 @@ from .backend import Backend, LocalBackend, Pool, Request
 from .calls.base import Calls
 from .calls.local import LocalCalls
 from .calls.quota import Quota
-from .calls.shared import SharedCalls
 from .contracts import build
 from .errors import DefinitionError, Unavailable
 from .keys import ApiKeys
@@ -126,6 +125,8 @@ class App:
         where = self.settings.calls
         if where == "memory":
             return LocalCalls(backend, self.settings)
+        from .calls.shared import SharedCalls  # most servers have no use for it
+
         return SharedCalls(backend, self.settings, self.services, where)
 
     # Its life

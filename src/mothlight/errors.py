@@ -36,37 +36,8 @@ import string
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, dataclass_transform, get_type_hints
 
-from .codes import Code
-from .definition import DefinitionError
-
-__all__ = [
-    "BadMedia",
-    "CallNotFound",
-    "Cancelled",
-    "Code",
-    "DeadlineExceeded",
-    "DefinitionError",
-    "Error",
-    "Internal",
-    "InvalidRequest",
-    "ItemsGone",
-    "KeyReused",
-    "MalformedRequest",
-    "MethodNotAllowed",
-    "NotAcceptable",
-    "Overloaded",
-    "PayloadTooLarge",
-    "QuotaExceeded",
-    "RemoteError",
-    "RequestTimeout",
-    "RouteNotFound",
-    "Superseded",
-    "Unauthenticated",
-    "Unavailable",
-    "UnsupportedMedia",
-    "UpgradeRequired",
-]
-
+from .codes import Code as Code  # noqa: PLC0414  (they are part of this module)
+from .definition import DefinitionError as DefinitionError  # noqa: PLC0414
 
 RESERVED = frozenset({"type", "title", "status", "detail", "instance", "code"})
 """Members that RFC 9457 and we give to every problem document: no field may have their names."""
@@ -133,7 +104,7 @@ class Error(Exception):
             return str(self.args[0]) if self.args else "the call failed"
         template = (type(self).__doc__ or type(self).__name__).strip()
         try:
-            return template.format(**self.fields())
+            return template.format(**{name: _shown(v) for name, v in self.fields().items()})
         except Exception:  # {celsius:.1f} of a text: a report of a failure must not fail itself
             return template
 
@@ -188,6 +159,17 @@ class Error(Exception):
             except (ValidationError, TypeError):
                 pass  # an older or newer server: its fields are not ours, so show it as it came
         return RemoteError(document=dict(problem))
+
+
+class _Listed(list[Any]):
+    """A list that a message names as a person would."""
+
+    def __format__(self, spec: str) -> str:
+        return ", ".join(map(str, self))
+
+
+def _shown(value: Any) -> Any:
+    return _Listed(value) if isinstance(value, list) else value
 
 
 def _rebuild(cls: type[Error], args: tuple[Any, ...], fields: dict[str, Any]) -> Error:

@@ -65,16 +65,13 @@ class Logs(RuleBasedStateMachine):
 
     @initialize(
         count=st.integers(1, 3),
-        keeps=st.booleans(),
         max_bytes=st.sampled_from([1000, 100_000, 200_000, 10_000_000]),
         log_bytes=st.sampled_from([500, 5000, 100_000, 1_000_000]),
         log_items=st.sampled_from([1, 2, 7, 100, 5000]),
     )
-    def begin(
-        self, count: int, keeps: bool, max_bytes: int, log_bytes: int, log_items: int
-    ) -> None:
+    def begin(self, count: int, max_bytes: int, log_bytes: int, log_items: int) -> None:
         self.room = Room(max_bytes, log_bytes, log_items)
-        self.models = [Model(n, Log(self.room, keeps=keeps)) for n in range(count)]
+        self.models = [Model(n, Log(self.room)) for n in range(count)]
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
@@ -311,7 +308,7 @@ def test_an_item_without_end_is_held_alone() -> None:
 
     async def main() -> None:
         room = Room(100, 100, 1)
-        log = Log(room, keeps=True)
+        log = Log(room)
         reader = log.open(0)
         for number in range(1, 4):
             log.append([Payload(b"%d" % number * 1_000_000)])
@@ -332,7 +329,7 @@ def test_an_error_does_not_grow_with_its_readers() -> None:
     """It is kept, and each raise would add its frames to it."""
 
     async def main() -> None:
-        log = Log(Room(1000, 1000, 10), keeps=True)
+        log = Log(Room(1000, 1000, 10))
         log.end(Unavailable(reason="it died"))
         depths = []
         for _ in range(5):

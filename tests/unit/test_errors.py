@@ -13,7 +13,14 @@ import pytest
 
 from mothlight import errors
 from mothlight.definition import locate
-from mothlight.errors import BUILT_IN, Code, DefinitionError, Error, RemoteError
+from mothlight.errors import (
+    BUILT_IN,
+    Code,
+    DefinitionError,
+    Error,
+    MethodNotAllowed,
+    RemoteError,
+)
 
 
 class TextTooLong(Error):
@@ -83,6 +90,10 @@ def test_what_json_cannot_say_is_still_a_problem() -> None:
     assert problem["length"] == r"'\ud800'"
     assert problem["detail"] == r"text has \ud800 characters, 10 are allowed"
     assert TextTooLong(length=b"\xff").problem()["length"] == "_w=="  # type: ignore[arg-type]
+
+
+def test_a_list_is_shown_as_a_person_would_write_it() -> None:
+    assert MethodNotAllowed(path="/x", allow=["GET", "PUT"]).detail == "/x answers GET, PUT"
 
 
 def test_a_bare_error_shows_its_text_and_not_our_documentation() -> None:

@@ -51,14 +51,14 @@ def size(payload: Payload) -> int:
 
 class Log:
     """``first``: how many items are no longer held; ``count``: how many there were. An item is
-    numbered from 1. Where nobody ``keeps`` it, what was sent is not held any more. ``changed`` is
-    called when items come: somebody copies them, who has got as far as ``copied``."""
+    numbered from 1. ``changed`` is called when items come: somebody copies them, who has got as far
+    as ``copied``."""
 
     __slots__ = ("_bytes", "_items", "_producer", "_readers", "_sent", "_unsent", "changed",
-                 "copied", "count", "ended", "error", "first", "keeps", "room")  # fmt: skip
+                 "copied", "count", "ended", "error", "first", "room")  # fmt: skip
 
-    def __init__(self, room: Room, *, keeps: bool) -> None:
-        self.room, self.keeps = room, keeps
+    def __init__(self, room: Room) -> None:
+        self.room = room
         self.first = self.count = 0
         self.ended = False
         self.error: Error | None = None
@@ -177,15 +177,12 @@ class Log:
 
     def _trim(self) -> None:
         """Lets go of items that were sent, the oldest first: to three quarters of the bound, for
-        that is to be done seldom; and of all of them where nobody comes back."""
+        that is to be done seldom."""
         room, old = self.room, 0
         most = self._sent - self.first
         if self.copied is not None:
             most = max(0, min(most, self.copied - self.first))
-        if not self.keeps:
-            is_due = most >= CHUNK or 2 * most >= len(self._items) or self._bytes > room.log_bytes
-            old = most if is_due else 0
-        elif len(self._items) > room.log_items or self._bytes > room.log_bytes or room.is_full:
+        if len(self._items) > room.log_items or self._bytes > room.log_bytes or room.is_full:
             bound = _FLOOR if room.is_full else 3 * room.log_bytes // 4
             items, held = len(self._items), self._bytes
             while old < most and (items > 3 * room.log_items // 4 or held > bound):

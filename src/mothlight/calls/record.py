@@ -18,6 +18,7 @@ from ..errors import (
     DeadlineExceeded,
     Error,
     Internal,
+    ItemsGone,
     Overloaded,
     QuotaExceeded,
     Superseded,
@@ -29,6 +30,7 @@ from ..timeline import Timeline
 from .base import State, Status, Terms
 from .identity import public
 from .log import Log, Reader, Room, size
+from .passage import Passage
 
 log = logging.getLogger("mothlight")
 
@@ -65,8 +67,8 @@ class Waiter(asyncio.Future[Reply]):
 class Record:
     """``ended`` is told once when it ends, ``left`` whenever its last reader leaves it running."""
 
-    __slots__ = ("_ended", "_is_forgotten", "_left", "_limit", "_task", "_waiters", "_work",
-                 "alone", "created", "digest", "error", "finished", "inbox", "log", "loop",
+    __slots__ = ("_ended", "_is_forgotten", "_left", "_limit", "_passage", "_task", "_waiters",
+                 "_work", "alone", "created", "digest", "error", "finished", "inbox", "log", "loop",
                  "method", "reply", "size", "terms", "timeline")  # fmt: skip
 
     def __init__(
@@ -83,7 +85,9 @@ class Record:
         self.size = 0
         self.timeline = request.timeline = request.timeline or Timeline()
         self.inbox = request.inbox
-        self.log = Log(room, keeps=terms.is_kept) if self.method.cardinality.streams else None
+        streams = self.method.cardinality.streams
+        self.log = Log(room) if streams and terms.is_kept else None
+        self._passage: Passage | None = None  # of a stream that is not kept
         self._ended, self._left = ended, left
         self._waiters: list[Waiter] = []
         self._work: asyncio.Future[Reply] | None = None
@@ -97,6 +101,8 @@ class Record:
         """Hands it to the backend. Raises Error where that refuses it."""
         if self.log is not None:
             self._task = asyncio.get_running_loop().create_task(self._pump(backend, request))
+        elif self.method.cardinality.streams:
+            self._passage = Passage(backend.stream(request))
         else:
             self._work = backend.unary(request)
             self._work.add_done_callback(self._answered)
@@ -156,6 +162,8 @@ class Record:
                 self._work.cancel()
             if self._task is not None:
                 self._task.cancel()
+            if self._passage is not None:
+                self._passage.stop(error)
 
     def _end(self, error: Error | None) -> None:
         if self.finished is not None:
@@ -197,10 +205,31 @@ class Record:
             self.alone = None
         return waiter
 
-    async def follow(self, after: int) -> AsyncIterator[Sequence[Payload]]:
+    def follow(self, after: int) -> AsyncIterator[Sequence[Payload]]:
         """Its items after number ``after``. Raises Error."""
-        assert self.log is not None
-        reader = self.log.open(after)
+        if self.log is not None:
+            return self._read(self.log, after)
+        assert self._passage is not None
+        return self._pass(self._passage, after)
+
+    async def _pass(self, passage: Passage, after: int) -> AsyncIterator[Sequence[Payload]]:
+        if after or passage.is_taken:
+            raise ItemsGone(after=after, first=passage.count, last=passage.count)
+        passage.is_taken = True
+        error: Error | None = Cancelled()  # unless it ends before its reader leaves
+        try:
+            while items := await passage.next():
+                yield items
+            error = None
+        except Exception as raised:
+            error = self._typed(raised)
+            raise error from None
+        finally:
+            await passage.close()
+            self._end(error)
+
+    async def _read(self, log: Log, after: int) -> AsyncIterator[Sequence[Payload]]:
+        reader = log.open(after)
         self.alone = None
         try:
             while items := await reader.read():
@@ -225,6 +254,8 @@ class Record:
 
     @property
     def is_awaited(self) -> bool:
+        if self._passage is not None:
+            return self._passage.is_taken and self.finished is None
         return bool(self._waiters) or (self.log is not None and self.log.has_readers)
 
     # What is known of it
@@ -248,6 +279,11 @@ class Record:
         """Whether its end is kept for who asks later."""
         return self.terms.is_kept and not self.never_ran
 
+    @property
+    def _made(self) -> int:
+        source = self.log or self._passage
+        return source.count if source is not None else 0
+
     def status(self) -> Status:
         return Status(
             self.terms.owner,
@@ -256,7 +292,7 @@ class Record:
             self.state,
             self.created,
             self.finished,
-            self.log.count if self.log is not None else 0,
+            self._made,
             self.error.problem() if self.error else None,
         )
 
