@@ -49,11 +49,11 @@ the row is weak.
 - When a generator is closed or a call begins is told by the model itself (`bench/ledger.py`),
   counted from the moment before the first client closes its connection; longest and median of some
   tries in each round.
-- Outlive: from the moment before the `DELETE` is sent, or from the end of the grace (0.2 s) of a call
-  whose connection was closed, until the model itself has told that it is free; "beyond what ran":
-  less what was left of the batch that ran. Fifty calls with one `Supersede-Key` follow each other
-  by 5 ms, and the model takes 50 ms. Memory of the front process for each call, RSS, by the thousand;
-  the same call with a fresh `Idempotency-Key` each time against one with a header that says nothing
+- Outlive: from the moment before the `DELETE` is sent, or from the end of the grace (0.2 s) of a
+  call whose connection was closed, until the model itself has told that it is free; "beyond what
+  ran": less what was left of the batch that ran. Fifty calls with one `Supersede-Key` follow each
+  other by 5 ms, and the model takes 50 ms. Memory of the front process for each call, RSS; the same
+  call with a fresh `Idempotency-Key` each time against one with a header that says nothing
   (`bench/outlive.py`, `bench/kept.py`).
 - Overload: an open loop (`bench/arrivals.py`): Poisson arrivals that wait for nothing; latencies
   count from the time at which a request was to arrive. First the capacity is found in a closed
