@@ -250,6 +250,7 @@ async def is_empty(process: Process) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_files_of_32_mb_both_ways_at_once(run: Run, restored: list[int]) -> None:
     async def main() -> None:
         async with App(Freight, workers=1, max_queue_bytes=512 * MEBI) as app:

@@ -294,7 +294,7 @@ class Logs(RuleBasedStateMachine):
             self.loop.close()
 
 
-TestLogs = Logs.TestCase
+TestLogs = pytest.mark.slow(Logs.TestCase)
 TestLogs.settings = settings(
     max_examples=150,
     stateful_step_count=40,

@@ -48,6 +48,7 @@ def settings(front: Front, method: str) -> dict[str, Any]:
 KINDS = ["alone", "together", "beside", "items", "items_beside", "steps"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", KINDS)
 def test_every_kind_of_method_runs_as_placed(plain: Front, special: Front, method: str) -> None:
     for _ in range(3):  # whichever thread runs it

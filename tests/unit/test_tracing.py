@@ -395,6 +395,7 @@ def test_a_server_sends_its_traces(serve: Callable[..., Live], collector: Collec
     assert len([span for span in collector.spans() if span.name == "queue"]) == 2
 
 
+@pytest.mark.slow
 def test_a_collector_that_does_not_answer_keeps_no_server_from_its_work_or_its_end(
     serve: Callable[..., Live],
 ) -> None:
