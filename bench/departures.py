@@ -18,7 +18,7 @@ from . import models
 from .figures import Figures, Row, percentile
 from .load import Readers, Request, readers
 from .servers import Server
-from .works import Stage
+from .works import OneRow, Stage
 
 _ENDLESS = "?count=100000000"
 SLOW = Request("GET", f"/slow{_ENDLESS}", items=1)
@@ -38,16 +38,11 @@ def reading(server: Server, streams: Streams, may_end: bool = False) -> Iterator
 
 
 @dataclass(frozen=True)
-class SlowStreams:
+class SlowStreams(OneRow):
     """Streams whose model thinks before each item: how many items come, of the possible."""
 
-    row: Row
     count: int
     of: str
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        return (self.row,)
 
     def run(self, stage: Stage) -> Figures:
         with reading(stage.server(self.of), ((SLOW, self.count),)) as clients:
@@ -56,17 +51,12 @@ class SlowStreams:
 
 
 @dataclass(frozen=True)
-class Beside:
+class Beside(OneRow):
     """A trivial call, over and over, with and without slow streams that run meanwhile: p99."""
 
-    row: Row
     request: Callable[[], Request]
     count: int
     of: str
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        return (self.row,)
 
     def run(self, stage: Stage) -> Figures:
         server = stage.server(self.of)
@@ -77,18 +67,13 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class Leave:
+class Leave(OneRow):
     """Clients of endless streams all close their connections: milliseconds until the last generator
     is closed, counted from before the first connection was."""
 
-    row: Row
     streams: Streams
     of: str
     times: int = 5
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        return (self.row,)
 
     def run(self, stage: Stage) -> Figures:
         return _spread(self.row, [self._once(stage.server(self.of)) for _ in range(self.times)])
@@ -102,21 +87,16 @@ class Leave:
 
 
 @dataclass(frozen=True)
-class LeaveCalls:
+class LeaveCalls(OneRow):
     """Clients of unary calls all leave, one call or batch being computed and the others queued:
     milliseconds until the worker begins with the next caller's call, or, with ``until``, until all
     have noted the event of this name; infinite where they do not."""
 
-    row: Row
     path: str
     count: int
     of: str
     until: str = ""
     times: int = 3
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        return (self.row,)
 
     def run(self, stage: Stage) -> Figures:
         found: list[float] = []

@@ -19,7 +19,7 @@ from .departures import reading, send
 from .figures import Figures, Row, percentile
 from .load import Request
 from .servers import Server
-from .works import Stage
+from .works import OneRow, Stage
 
 GRACE = 0.2
 """Seconds that a call is left, where that is measured."""
@@ -88,20 +88,15 @@ def _tries(stage: Stage, most: int) -> int:
 
 
 @dataclass(frozen=True)
-class StopCalls:
+class StopCalls(OneRow):
     """Unary calls are stopped by their ids: milliseconds from the last DELETE until the next
     caller's begins, whose call waits behind them. ``running`` are in the worker, ``waiting`` behind
     them; those are stopped where there are any, else the running ones."""
 
-    row: Row
     path: str
     running: int
     waiting: int
     of: str
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        return (self.row,)
 
     def run(self, stage: Stage) -> Figures:
         server = stage.server(self.of)
@@ -134,19 +129,14 @@ class StopCalls:
 
 
 @dataclass(frozen=True)
-class StopTasks:
+class StopTasks(OneRow):
     """Calls that notice themselves that they are stopped (asynchronous ones, those that ask):
     milliseconds until the model notes that it was. ``grace``: they are left instead of stopped, and
     this long is not counted."""
 
-    row: Row
     path: str
     of: str
     grace: float | None = None
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        return (self.row,)
 
     def run(self, stage: Stage) -> Figures:
         server = stage.server(self.of)
@@ -170,18 +160,13 @@ class StopTasks:
 
 
 @dataclass(frozen=True)
-class StopStreams:
+class StopStreams(OneRow):
     """Streams are stopped by their ids one after the other, or left by their clients all at once,
     which ``grace`` of is not counted: milliseconds until their generators are closed."""
 
-    row: Row
     stream: Request
     of: str
     grace: float | None = None
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        return (self.row,)
 
     def run(self, stage: Stage) -> Figures:
         server, found = stage.server(self.of), list[float]()

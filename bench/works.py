@@ -60,21 +60,27 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True)
-class Closed:
+class OneRow:
+    """A work that finds figures for one row."""
+
+    row: Row
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        return (self.row,)
+
+
+@dataclass(frozen=True)
+class Closed(OneRow):
     """The same request over and over on so many kept-alive connections. ``figure``: ``rate`` (a
     second), ``p50``, ``p99`` or ``first`` (milliseconds). ``least``: seconds that it takes at
     least to mean something."""
 
-    row: Row
     request: Callable[[], Request]
     connections: int
     figure: str
     of: tuple[str, ...] = ()
     least: float = 0.0
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        return (self.row,)
 
     def run(self, stage: Stage) -> Figures:
         found = {}
@@ -93,17 +99,12 @@ class Closed:
 
 
 @dataclass(frozen=True)
-class Waves:
+class Waves(OneRow):
     """Streams that begin together: how late the last one's first item is."""
 
-    row: Row
     request: Callable[[], Request]
     connections: int
     of: tuple[str, ...]
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        return (self.row,)
 
     def run(self, stage: Stage) -> Figures:
         found = {}

@@ -1,14 +1,37 @@
-"""What every suite may use: servers as real processes."""
+"""What every suite may use: servers as real processes, coroutines with a deadline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from live import Live, free_port
+
+
+@pytest.fixture
+def run() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Runs a coroutine on an event loop of its own; fails after 30 s, and when it leaves tasks."""
+
+    def run(work: Coroutine[Any, Any, Any]) -> Any:
+        async def main() -> Any:
+            errors: list[dict[str, Any]] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, c: errors.append(c))
+            async with asyncio.timeout(30):
+                result = await work
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left, f"tasks were left behind: {left}"
+            assert not errors, f"the event loop met errors: {errors}"
+            return result
+
+        return asyncio.run(main())
+
+    return run
 
 
 def _starter(folder: Path) -> Iterator[Callable[..., Live]]:

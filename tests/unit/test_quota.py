@@ -369,7 +369,7 @@ def test_a_call_without_a_connection_still_counts(run: Run) -> None:
 def test_the_newest_takes_the_place_of_the_one_that_it_ends(run: Run, path: str) -> None:
     async def main() -> None:
         hold.go.clear()
-        async with App(Desk, workers=0, concurrency=1) as app:
+        async with App(Desk, workers=0, concurrency=1, drain=0.1) as app:
             latest = {"supersede-key": "0123456789abcdef0123456789abcdef/box"}
             for number in range(5):
                 answer = await ask(

@@ -43,12 +43,6 @@ class Request:
     inbox: Inbox | None = None
 
     @property
-    def size(self) -> int:
-        """Bytes of its payload."""
-        json, media = self.payload
-        return len(json) + sum(len(data) for data, _, _ in media) if media else len(json)
-
-    @property
     def caller(self) -> str:
         """The name of its principal, for the method; "": nobody was asked who it is."""
         return self.quota.name if self.quota else ""

@@ -38,7 +38,7 @@ class Inbox:
         if not self.is_ended:
             self.received += 1
             self._messages.append(payload)
-            self._bytes += size(payload)
+            self._bytes += payload.size
             _wake(self._consumer)
 
     def end(self, error: Error | None = None) -> None:
@@ -67,7 +67,7 @@ class Inbox:
             self._consumer = asyncio.get_running_loop().create_future()
             await self._consumer
         taken = [self._messages.popleft() for _ in range(min(most, len(self._messages)))]
-        self._bytes -= sum(map(size, taken))
+        self._bytes -= sum(payload.size for payload in taken)
         _wake(self._producer)
         return taken
 
@@ -75,8 +75,3 @@ class Inbox:
 def _wake(future: asyncio.Future[None] | None) -> None:
     if future is not None and not future.done():
         future.set_result(None)
-
-
-def size(payload: Payload) -> int:
-    """Its bytes."""
-    return len(payload.json) + sum(len(data) for data, _, _ in payload.media)

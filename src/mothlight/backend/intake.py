@@ -19,7 +19,7 @@ from ..errors import Cancelled, DeadlineExceeded, Error
 from ..schema import Payload
 from ..service import Method
 from .answers import decode
-from .inbox import MAX_BYTES, MAX_ITEMS, size
+from .inbox import MAX_BYTES, MAX_ITEMS
 
 
 class Intake:
@@ -138,7 +138,7 @@ class Intake:
     def _note(self, payload: Payload) -> None:
         self.taken += 1
         self._unsaid += 1
-        self._unsaid_bytes += size(payload)
+        self._unsaid_bytes += payload.size
         # Not for each: it is a frame. Half of either bound is enough for nobody to wait in vain.
         if self._unsaid >= MAX_ITEMS // 2 or self._unsaid_bytes >= MAX_BYTES // 2:
             count, self._unsaid, self._unsaid_bytes = self._unsaid, 0, 0

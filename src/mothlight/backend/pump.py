@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import Error, Internal
 from ..schema import Payload
-from .inbox import MAX_BYTES, MAX_ITEMS, Inbox, size
+from .inbox import MAX_BYTES, MAX_ITEMS, Inbox
 
 log = logging.getLogger("mothlight")
 
@@ -45,7 +45,7 @@ class Pump:
         try:
             while payloads := await self._inbox.take(await self._free()):
                 for payload in payloads:
-                    self._sizes.append(size(payload))
+                    self._sizes.append(payload.size)
                     self._bytes += self._sizes[-1]
                 self._put(payloads)
         except Error as error:

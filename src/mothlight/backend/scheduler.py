@@ -119,7 +119,7 @@ class Scheduler:
         loop = self.loop or asyncio.get_running_loop()
         now = self.clock()
         line = self.line(request.method)
-        size = request.size
+        size = request.payload.size
         self._admit(request, line, size, now)
         ticket = Ticket(request, size, self, self.live, now, loop)
         if request.timeline is not None:

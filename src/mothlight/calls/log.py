@@ -45,8 +45,7 @@ class Room:
 
 def size(payload: Payload) -> int:
     """Bytes that a payload holds."""
-    json, media = payload
-    return len(json) + _OVERHEAD + sum(len(data) for data, _, _ in media)
+    return payload.size + _OVERHEAD
 
 
 class Log:

@@ -48,6 +48,12 @@ class Payload(NamedTuple):
     json: bytes
     media: tuple[Attached, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes of both."""
+        json, media = self
+        return len(json) + sum(len(data) for data, _, _ in media) if media else len(json)
+
 
 class Shape(Generic[T]):
     """A Python type as the wire sees it."""
