@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -11,22 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from marks import FAULTY, MARK, marked
 
-from live import TESTS, Live, wait_until
-
-FAULTY = str(TESTS / "services/faulty.py")
-MARK = "FAULTS_MARK"
-
-
-def marked(mark: str) -> list[int]:
-    """The living processes that have this mark in their environment, as all have that descend from
-    a server with it."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
-    return found
+from live import Live, wait_until
 
 
 class Faulty(Live):

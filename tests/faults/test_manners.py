@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from marks import FAULTY, MARK, marked
 from traffic import Traffic
 
-from conftest import FAULTY, MARK, marked
 from live import free_port, wait_until
 
 Start = Callable[..., Any]
