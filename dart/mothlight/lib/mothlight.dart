@@ -1,0 +1,13 @@
+/// Calls of Mothlight servers: PyTorch models behind Flutter apps.
+library;
+
+export 'src/call.dart';
+export 'src/errors.dart';
+export 'src/file.dart';
+export 'src/http_adapter.dart';
+export 'src/json.dart';
+export 'src/method.dart';
+export 'src/operation.dart';
+export 'src/optional.dart';
+export 'src/result.dart';
+export 'src/transport.dart';

@@ -1,0 +1,108 @@
+import 'dart:async';
+
+import 'call.dart';
+import 'http_adapter.dart';
+import 'method.dart';
+import 'operation.dart';
+
+/// Gives the token of `Authorization: Bearer`; null: none. With [force] the
+/// server has refused the last one (401): a new one is needed.
+typedef TokenSource = FutureOr<String?> Function({required bool force});
+
+/// Calls of one server. Generated clients are made from it:
+///
+/// ```dart
+/// final transport = Transport(Uri.parse('http://10.0.2.2:5000'), adapter: PackageHttpAdapter());
+/// final sentiment = SentimentClient(transport);
+/// ```
+final class Transport {
+  /// [baseUrl] may have a path, where the server mounts the app.
+  Transport(
+    this.baseUrl, {
+    required this.adapter,
+    this.token,
+    this.options = const CallOptions(),
+    this.maxAnswer = 256 * 1024 * 1024,
+  });
+
+  /// Where the server is.
+  final Uri baseUrl;
+
+  /// The door to the network.
+  final HttpAdapter adapter;
+
+  /// Who calls.
+  final TokenSource? token;
+
+  /// How calls are made that say nothing else.
+  final CallOptions options;
+
+  /// Bytes of an answer, or of one item.
+  final int maxAnswer;
+
+  /// A call with one answer.
+  Future<O> unary<I, O>(
+    Method<I, O> method,
+    I message, {
+    CallOptions? options,
+  }) => throw UnimplementedError('being written');
+
+  /// A stream of answers. The call begins when it is listened to; to cancel
+  /// the subscription stops it on the server.
+  Stream<O> serverStream<I, O>(
+    Method<I, O> method,
+    I message, {
+    CallOptions? options,
+  }) => throw UnimplementedError('being written');
+
+  /// A stream of messages with one answer.
+  Future<O> clientStream<I, O>(
+    Method<I, O> method,
+    Stream<I> messages, {
+    CallOptions? options,
+  }) => throw UnimplementedError('being written');
+
+  /// Streams both ways.
+  Stream<O> duplex<I, O>(
+    Method<I, O> method,
+    Stream<I> messages, {
+    CallOptions? options,
+  }) => throw UnimplementedError('being written');
+
+  /// Begins a call in the background (unary or server stream).
+  Future<Operation<O>> begin<I, O>(
+    Method<I, O> method,
+    I message, {
+    CallOptions? options,
+  }) => throw UnimplementedError('being written');
+
+  /// A call that was begun before, also before the app was started anew.
+  Operation<O> operation<I, O>(Method<I, O> method, String id) =>
+      throw UnimplementedError('being written');
+
+  /// Whether the server's contract is the one that a package was made from.
+  Future<ContractCheck> check(ServiceContract contract) =>
+      throw UnimplementedError('being written');
+
+  /// The app goes to the background: connections of streams are closed, and
+  /// the calls live on for the server's `grace` (30 s).
+  void pause() => throw UnimplementedError('being written');
+
+  /// The app is back: streams go on where they were.
+  void resume() => throw UnimplementedError('being written');
+
+  /// Ends all calls with a `CancelledException`, and closes the adapter.
+  void close() => throw UnimplementedError('being written');
+}
+
+/// What [Transport.check] finds.
+enum ContractCheck {
+  /// The same.
+  same,
+
+  /// Another: make the package anew.
+  changed,
+
+  /// The server has no such service.
+  missing,
+}
