@@ -33,7 +33,7 @@ class State(StrEnum):
         return self not in (State.QUEUED, State.RUNNING)
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)  # frozen would take twice as long to make
 class Terms:
     """How a call is kept. ``id`` names it among the calls of ``owner``, a principal's name; where
     that is "" (nobody is asked who he is) the id is a secret. ``is_kept``: its client named it, so

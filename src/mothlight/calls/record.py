@@ -39,11 +39,12 @@ Changed = Callable[["Record"], None]
 
 def digest(method: Method[Any, Any, Any], payload: Payload) -> bytes:
     """What a request asks, in 16 bytes (BLAKE2b, RFC 7693)."""
-    found = blake2b(method.qualname.encode(), digest_size=16)
-    files = [part for data, *told in payload.media for part in (data, ascii(told).encode())]
-    for part in (payload.json, *files):
-        found.update(b"%d:" % len(part))
-        found.update(part)
+    name, json = method.qualname.encode(), payload.json
+    found = blake2b(b"%b:%d:%b" % (name, len(json), json), digest_size=16)
+    for data, *told in payload.media:
+        for part in (data, ascii(told).encode()):
+            found.update(b"%d:" % len(part))
+            found.update(part)
     return found.digest()
 
 
@@ -67,9 +68,9 @@ class Waiter(asyncio.Future[Reply]):
 class Record:
     """``ended`` is told once when it ends, ``left`` whenever its last reader leaves it running."""
 
-    __slots__ = ("_ended", "_is_forgotten", "_left", "_limit", "_passage", "_task", "_waiters",
-                 "_work", "alone", "created", "digest", "error", "finished", "inbox", "log", "loop",
-                 "method", "reply", "size", "terms", "timeline")  # fmt: skip
+    __slots__ = ("_ended", "_is_forgotten", "_left", "_limit", "_passage", "_ran", "_task",
+                 "_waiters", "_work", "alone", "created", "digest", "error", "finished", "inbox",
+                 "log", "loop", "method", "reply", "size", "terms", "timeline")  # fmt: skip
 
     def __init__(
         self, request: Request, terms: Terms, room: Room, *, ended: Changed, left: Changed
@@ -83,13 +84,15 @@ class Record:
         self.reply: Reply | None = None
         self.error: Error | None = None
         self.size = 0
-        self.timeline = request.timeline = request.timeline or Timeline()
+        request.timeline = request.timeline or Timeline()
+        self.timeline: Timeline | None = request.timeline  # until it ends
+        self._ran = False
         self.inbox = request.inbox
         streams = self.method.cardinality.streams
         self.log = Log(room) if streams and terms.is_kept else None
         self._passage: Passage | None = None  # of a stream that is not kept
         self._ended, self._left = ended, left
-        self._waiters: list[Waiter] = []
+        self._waiters: Sequence[Waiter] = ()
         self._work: asyncio.Future[Reply] | None = None
         self._task: asyncio.Task[None] | None = None
         self._limit: asyncio.TimerHandle | None = None
@@ -169,13 +172,15 @@ class Record:
         if self.finished is not None:
             return
         self.finished, self.error = time.time(), error
+        # Nobody needs them any more, and the garbage collector looks at all that is kept.
+        self._ran, self.timeline = self.has_begun, None
         if self._limit is not None:
             self._limit.cancel()
         if self.inbox is not None:
             self.inbox.drop()
         if self.log is not None:
             self.log.end(error)
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             self._settle(waiter)
         self._ended(self)
@@ -201,7 +206,7 @@ class Record:
         if self.finished is not None:
             self._settle(waiter)
         else:
-            self._waiters.append(waiter)
+            self._waiters = [*self._waiters, waiter]
             self.alone = None
         return waiter
 
@@ -242,8 +247,8 @@ class Record:
         if isinstance(who, Reader):
             assert self.log is not None
             self.log.close(who)
-        elif who in self._waiters:
-            self._waiters.remove(who)
+        else:
+            self._waiters = [waiter for waiter in self._waiters if waiter is not who]
         if self.is_awaited:
             return
         if self.finished is None:
@@ -263,7 +268,7 @@ class Record:
     @property
     def state(self) -> State:
         if self.finished is None:
-            return State.RUNNING if self.timeline.batch else State.QUEUED
+            return State.RUNNING if self.has_begun else State.QUEUED
         if self.error is None:
             return State.DONE
         stopped = isinstance(self.error, Cancelled | Superseded)
@@ -272,7 +277,12 @@ class Record:
     @property
     def never_ran(self) -> bool:
         """Whether it was refused before the model had it, so that it may be asked for again."""
-        return isinstance(self.error, Overloaded | QuotaExceeded) and not self.timeline.batch
+        return isinstance(self.error, Overloaded | QuotaExceeded) and not self.has_begun
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the model has it, or had it."""
+        return self._ran or (self.timeline is not None and self.timeline.batch is not None)
 
     @property
     def is_remembered(self) -> bool:
