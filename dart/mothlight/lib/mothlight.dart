@@ -10,4 +10,6 @@ export 'src/method.dart';
 export 'src/operation.dart';
 export 'src/optional.dart';
 export 'src/result.dart';
+export 'src/safetensors.dart';
+export 'src/tensor.dart';
 export 'src/transport.dart';

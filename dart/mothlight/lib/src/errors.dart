@@ -173,7 +173,7 @@ base class ApiException extends MothlightException {
 /// The message does not fit the method: 422.
 final class InvalidRequestException extends ApiException {
   /// The error that [problem] describes.
-  InvalidRequestException(super.problem);
+  InvalidRequestException(super.problem, {super.hint});
 
   /// What is wrong, field by field.
   late final List<FieldViolation> violations = FieldViolation.listOf(problem);
@@ -223,7 +223,7 @@ final class UnauthenticatedException extends ApiException {
 /// its quota (429); [retryAfter] says when to come back.
 final class OverloadedException extends ApiException {
   /// The error that [problem] describes.
-  OverloadedException(super.problem);
+  OverloadedException(super.problem, {super.hint});
 }
 
 /// A problem document (RFC 9457) as it came.

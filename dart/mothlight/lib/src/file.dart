@@ -1,5 +1,7 @@
 import 'dart:typed_data';
 
+import 'chunks.dart';
+
 /// A file to send, or one that came: its name, its length, and its bytes as
 /// often as they are asked for (another try sends them again).
 ///
@@ -12,14 +14,22 @@ final class FileData {
     required this.length,
     required Stream<List<int>> Function() open,
     this.mediaType,
-  }) : _open = open;
+  }) : _open = open,
+       _bytes = null {
+    RangeError.checkNotNegative(length, 'length');
+  }
+
+  FileData._(Uint8List bytes, this.name, this.mediaType)
+    : length = bytes.length,
+      _open = (() => Stream.fromIterable(chunksOf(bytes))),
+      _bytes = bytes;
 
   /// Bytes that are in memory.
   factory FileData.bytes(
     Uint8List bytes, {
     String name = 'file',
     String? mediaType,
-  }) => throw UnimplementedError('being written');
+  }) => FileData._(bytes, name, mediaType);
 
   /// What the server is told it is called.
   final String name;
@@ -31,10 +41,28 @@ final class FileData {
   final String? mediaType;
 
   final Stream<List<int>> Function() _open;
+  final Uint8List? _bytes;
 
   /// The bytes, from the beginning.
   Stream<List<int>> open() => _open();
 
   /// All bytes. Throws [StateError] where there are not [length] of them.
-  Future<Uint8List> read() => throw UnimplementedError('being written');
+  Future<Uint8List> read() async {
+    if (_bytes case final bytes?) return bytes;
+    final bytes = Uint8List(length);
+    var at = 0;
+    await for (final chunk in open()) {
+      if (at + chunk.length > length) throw StateError(_misfit('more'));
+      bytes.setAll(at, chunk);
+      at += chunk.length;
+    }
+    if (at < length) throw StateError(_misfit('only $at'));
+    return bytes;
+  }
+
+  String _misfit(String found) =>
+      'the file "$name" should have $length bytes and has $found';
+
+  @override
+  String toString() => 'FileData($name, $length bytes)';
 }

@@ -1,9 +1,18 @@
 import 'dart:async';
 
+import 'body.dart';
 import 'call.dart';
+import 'contracts.dart';
 import 'http_adapter.dart';
 import 'method.dart';
 import 'operation.dart';
+import 'operation_call.dart';
+import 'server_stream.dart';
+import 'session.dart';
+import 'tokens.dart';
+import 'unary.dart';
+
+export 'contracts.dart' show ContractCheck;
 
 /// Gives the token of `Authorization: Bearer`; null: none. With [force] the
 /// server has refused the last one (401): a new one is needed.
@@ -40,12 +49,27 @@ final class Transport {
   /// Bytes of an answer, or of one item.
   final int maxAnswer;
 
+  late final Session _session = Session(
+    baseUrl,
+    adapter: adapter,
+    tokens: Tokens(token),
+    maxAnswer: maxAnswer,
+  );
+
   /// A call with one answer.
   Future<O> unary<I, O>(
     Method<I, O> method,
     I message, {
     CallOptions? options,
-  }) => throw UnimplementedError('being written');
+  }) async {
+    final exchange = _session.exchange<O>(method, this.options.merge(options));
+    return callUnary(
+      _session,
+      exchange,
+      exchange.result,
+      encode: () => encodeBody(method, message),
+    );
+  }
 
   /// A stream of answers. The call begins when it is listened to; to cancel
   /// the subscription stops it on the server.
@@ -53,7 +77,12 @@ final class Transport {
     Method<I, O> method,
     I message, {
     CallOptions? options,
-  }) => throw UnimplementedError('being written');
+  }) =>
+      ServerStream<O>(
+        _session,
+        () => _session.exchange(method, this.options.merge(options)),
+        () => encodeBody(method, message),
+      ).stream;
 
   /// A stream of messages with one answer.
   Future<O> clientStream<I, O>(
@@ -74,35 +103,39 @@ final class Transport {
     Method<I, O> method,
     I message, {
     CallOptions? options,
-  }) => throw UnimplementedError('being written');
+  }) async {
+    final exchange = _session.exchange<O>(
+      method,
+      this.options.merge(options),
+      isBackground: true,
+    );
+    return callUnary(_session, exchange, (answer) {
+      exchange.over();
+      final id = answer.headers['call-id'] ?? '';
+      if (answer.status != 202 || id.isEmpty) {
+        throw exchange.unexpected(
+          'the server does not take calls in the background',
+        );
+      }
+      return operation(method, id);
+    }, encode: () => encodeBody(method, message));
+  }
 
   /// A call that was begun before, also before the app was started anew.
   Operation<O> operation<I, O>(Method<I, O> method, String id) =>
-      throw UnimplementedError('being written');
+      OperationCall<O>(_session, method, options, id);
 
   /// Whether the server's contract is the one that a package was made from.
   Future<ContractCheck> check(ServiceContract contract) =>
-      throw UnimplementedError('being written');
+      _session.contracts.check(contract, options);
 
   /// The app goes to the background: connections of streams are closed, and
   /// the calls live on for the server's `grace` (30 s).
-  void pause() => throw UnimplementedError('being written');
+  void pause() => _session.pause();
 
   /// The app is back: streams go on where they were.
-  void resume() => throw UnimplementedError('being written');
+  void resume() => _session.resume();
 
   /// Ends all calls with a `CancelledException`, and closes the adapter.
-  void close() => throw UnimplementedError('being written');
-}
-
-/// What [Transport.check] finds.
-enum ContractCheck {
-  /// The same.
-  same,
-
-  /// Another: make the package anew.
-  changed,
-
-  /// The server has no such service.
-  missing,
+  void close() => unawaited(_session.close());
 }

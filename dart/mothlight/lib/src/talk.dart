@@ -1,0 +1,296 @@
+import 'dart:async';
+
+import 'answer.dart';
+import 'body.dart';
+import 'call.dart';
+import 'connection.dart';
+import 'conversation.dart';
+import 'ending.dart';
+import 'errors.dart';
+import 'exchange.dart';
+import 'feeder.dart';
+import 'http_adapter.dart';
+import 'method.dart';
+import 'session.dart';
+import 'unary.dart';
+
+/// Stops the call, as `DELETE /calls/{id}` does.
+const String _cancelFrame = '{"cancel":true}';
+
+/// The items of a call that takes [messages]. It begins when it is listened
+/// to; to cancel the subscription stops it on the server. An error of
+/// [messages] is the stream's error.
+Stream<O> converse<I, O>(
+  Session session,
+  Method<I, O> method,
+  Stream<I> messages,
+  CallOptions options,
+) => _Talk<I, O>(session, method, messages, options).items;
+
+/// The one answer of a method that takes [messages].
+Future<O> collect<I, O>(
+  Session session,
+  Method<I, O> method,
+  Stream<I> messages,
+  CallOptions options,
+) async {
+  final stream = converse(session, method, messages, options);
+  final items = await stream.take(2).toList();
+  if (items.length == 1) return items.single;
+  throw DecodeException(
+    'the answer does not fit ${method.qualifiedName}: '
+    '${items.isEmpty ? 'no answer' : 'more than one answer'} came',
+  );
+}
+
+/// A conversation on its sockets, one after the other.
+final class _Talk<I, O> implements LiveCall {
+  _Talk(this._session, this._method, this._messages, this._options);
+
+  final Session _session;
+  final Method<I, O> _method;
+  final Stream<I> _messages;
+  final CallOptions _options;
+
+  late final StreamController<O> _items = StreamController<O>(
+    onListen: () => unawaited(_run()),
+    onPause: () => _reading?.pause(),
+    onResume: () => _reading?.resume(),
+    onCancel: () => _ending?.end(const CancelledException()),
+  );
+  Ending? _ending;
+  StreamSubscription<Object>? _reading;
+  Completer<void> _awake = Completer<void>()..complete();
+  Completer<void> _abort = Completer<void>(); // of the connection being made
+  MessageSocket? _socket;
+  StreamState? _state;
+
+  Stream<O> get items => _items.stream;
+
+  // The app's life
+
+  @override
+  void pause() {
+    if (_awake.isCompleted) _awake = Completer<void>();
+    if (!_abort.isCompleted) _abort.complete();
+    unawaited(_socket?.close());
+  }
+
+  @override
+  void resume() {
+    if (!_awake.isCompleted) _awake.complete();
+  }
+
+  // The call's life
+
+  Future<void> _run() async {
+    Feeder<I>? feeder;
+    Exchange<O>? exchange;
+    Ending? ending;
+    (Object, StackTrace)? failure;
+    try {
+      exchange = _session.exchange<O>(_method, _options);
+      ending = _ending = _session.begin(exchange);
+      final conversation = Conversation<O>(exchange);
+      feeder = Feeder<I>(
+        conversation.outbox,
+        _messages,
+        (message) => encodeFrame(_method, message),
+      );
+      _session.enter(this);
+      if (_session.isPaused) pause();
+      await ending.guard(
+        Future.any([_talk(conversation, feeder), feeder.failed]),
+      );
+    } catch (error, stack) {
+      failure = (error, stack);
+      ending?.end(const CancelledException()); // what still goes on for it
+    }
+    _end(exchange, ending, feeder);
+    if (failure case (final error, final stack) when _items.hasListener) {
+      final why =
+          error is MothlightException && exchange != null
+              ? await _session.contracts.explain(exchange, error)
+              : error;
+      _items.addError(why, stack);
+    }
+    _tell(StreamState.ended);
+    unawaited(_items.close());
+  }
+
+  void _end(Exchange<O>? exchange, Ending? ending, Feeder<I>? feeder) {
+    _session.leave(this);
+    feeder?.stop();
+    _hangUp(isLeft: exchange?.isLeft ?? false);
+    if (exchange == null || ending == null) return;
+    _session.finish(exchange, ending);
+  }
+
+  Future<void> _talk(Conversation<O> conversation, Feeder<I> feeder) async {
+    final ending = _ending!;
+    while (!conversation.isEnded) {
+      if (!_awake.isCompleted) _tell(StreamState.paused);
+      await ending.guard(_awake.future);
+      final isFirst = !conversation.exchange.isOpen;
+      _tell(isFirst ? StreamState.connecting : StreamState.resuming);
+      Duration pause;
+      try {
+        pause = await _attempt(conversation, feeder);
+      } on Exception catch (error) {
+        if (error is! AdapterException && error is! Silence) rethrow;
+        if (!_awake.isCompleted) continue; // it was closed by pause
+        pause = conversation.lost(error: error);
+      } finally {
+        _hangUp();
+      }
+      if (conversation.isEnded) return;
+      if (conversation.exchange.isOpen) _tell(StreamState.resuming);
+      await ending.sleep(pause);
+    }
+  }
+
+  /// One connection, until it ends: the pause until the next one.
+  Future<Duration> _attempt(
+    Conversation<O> conversation,
+    Feeder<I> feeder,
+  ) async {
+    try {
+      await _connect(conversation, feeder);
+    } on _Refused catch (refused) {
+      final answer = await refused.connection.read(maxProblem);
+      return _session.refused(
+        conversation.exchange,
+        _ending!,
+        answer,
+        refused.connection.generation,
+      );
+    }
+    // Whoever goes to the background has not failed.
+    if (conversation.isEnded || !_awake.isCompleted) return Duration.zero;
+    return conversation.lost(code: _socket?.closeCode);
+  }
+
+  /// One connection, until it ends.
+  Future<void> _connect(Conversation<O> conversation, Feeder<I> feeder) async {
+    final exchange = conversation.exchange;
+    final ending = _ending!;
+    final adapter = _session.adapter;
+    final generation = _session.tokens.generation;
+    final token = await ending.guard(_session.tokens.current());
+    final (url, protocols, headers) = conversation.connection(
+      token,
+      withHeaders: adapter.sendsSocketHeaders,
+    );
+    if (!_awake.isCompleted) return;
+    final abort = _abort = Completer<void>();
+    final silence = Timer(exchange.patience.idle, () {
+      if (!abort.isCompleted) abort.complete();
+    });
+    final connecting = adapter.connect(
+      url,
+      protocols: protocols,
+      headers: headers,
+      abort: abort.future,
+    );
+    try {
+      _socket = await ending.guard(connecting);
+      silence.cancel();
+      await _listen(_socket!, conversation, feeder);
+    } on AdapterException catch (error) {
+      final response = error.response;
+      if (response == null) rethrow;
+      throw _Refused(
+        Connection(exchange, ending)
+          ..generation = generation
+          ..response = response,
+      );
+    } catch (_) {
+      if (!abort.isCompleted) abort.complete();
+      unawaited(
+        connecting.then((socket) => socket.close(), onError: (Object _) {}),
+      );
+      rethrow;
+    } finally {
+      silence.cancel();
+    }
+  }
+
+  Future<void> _listen(
+    MessageSocket socket,
+    Conversation<O> conversation,
+    Feeder<I> feeder,
+  ) async {
+    final exchange = conversation.exchange;
+    final done = Completer<void>();
+    var isGreeted = false;
+    final silence = Timer(exchange.patience.idle, () {
+      if (!done.isCompleted) {
+        done.completeError(Silence(exchange.patience.idle));
+      }
+    });
+    final reading = socket.frames.listen(
+      (frame) {
+        if (done.isCompleted) return;
+        try {
+          if (!isGreeted) {
+            conversation.greet(frame);
+            isGreeted = true;
+            silence.cancel();
+            _tell(StreamState.live);
+            final head = Answer.head(101, const {});
+            tell(_options.onMetadata, exchange.metadata(head));
+            feeder.start(socket);
+            return;
+          }
+          conversation.take(frame).forEach(_items.add);
+          feeder.wake();
+          if (conversation.isEnded) done.complete();
+        } catch (error, stack) {
+          done.completeError(error, stack);
+        }
+      },
+      onError: (Object error) {
+        if (!done.isCompleted) done.completeError(error);
+      },
+      onDone: () {
+        if (!done.isCompleted) done.complete();
+      },
+    );
+    _reading = reading;
+    if (_items.isPaused) reading.pause();
+    try {
+      await _ending!.guard(done.future);
+    } finally {
+      silence.cancel();
+    }
+  }
+
+  /// Leaves the connection; [isLeft]: and the call.
+  void _hangUp({bool isLeft = false}) {
+    final socket = _socket;
+    _socket = null;
+    final reading = _reading;
+    _reading = null;
+    if (socket != null) {
+      // It saves the way of another request, which comes too: a server that
+      // reads no messages does not read this.
+      if (isLeft) socket.send(_cancelFrame);
+      unawaited(socket.close());
+    }
+    unawaited(reading?.cancel());
+    if (!_abort.isCompleted) _abort.complete();
+  }
+
+  void _tell(StreamState state) {
+    if (state == _state) return;
+    _state = state;
+    tell(_options.onState, state);
+  }
+}
+
+/// The server has answered, and not with a socket.
+final class _Refused implements Exception {
+  const _Refused(this.connection);
+
+  final Connection connection;
+}

@@ -1,0 +1,62 @@
+import 'dart:async';
+
+import 'errors.dart';
+
+/// Who calls: the tokens that a source gives, and that are asked for anew when
+/// the server refuses one: once for all calls that wait.
+final class Tokens {
+  /// Those of [_source]; without one there are none.
+  Tokens(this._source);
+
+  final FutureOr<String?> Function({required bool force})? _source;
+  Future<String?>? _renewing;
+  int _generation = 0;
+
+  /// Counts the tokens that were asked for anew: take it before [current].
+  int get generation => _generation;
+
+  /// The token for a request.
+  Future<String?> current() async {
+    if (_renewing case final renewing?) return renewing;
+    return _asked(force: false);
+  }
+
+  /// The token after one of [generation] was refused; null where there is
+  /// none.
+  Future<String?> renew(int generation) {
+    if (_source == null) return Future.value();
+    if (_renewing case final renewing?) return renewing;
+    if (generation < _generation) return current();
+    return _renewing = _renew();
+  }
+
+  Future<String?> _renew() async {
+    try {
+      return await _asked(force: true);
+    } finally {
+      _generation++;
+      _renewing = null;
+    }
+  }
+
+  Future<String?> _asked({required bool force}) async {
+    try {
+      return await _source?.call(force: force);
+    } on MothlightException {
+      rethrow;
+    } on Exception catch (error, stack) {
+      Error.throwWithStackTrace(
+        UnauthenticatedException(
+          Problem(
+            type: 'Unauthenticated',
+            code: Code.unauthenticated,
+            status: 401,
+            detail: 'no token could be had: $error',
+            fields: const {},
+          ),
+        ),
+        stack,
+      );
+    }
+  }
+}

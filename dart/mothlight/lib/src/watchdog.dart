@@ -1,0 +1,41 @@
+import 'dart:async';
+
+/// Calls back when nothing was heard for a time.
+final class Watchdog {
+  /// Bites after [_limit] of silence.
+  Watchdog(this._limit, this._bite) {
+    start();
+  }
+
+  final Duration _limit;
+  final void Function() _bite;
+  final Stopwatch _since = Stopwatch()..start();
+  Timer? _timer;
+
+  /// Something was heard.
+  void heard() => _since.reset();
+
+  /// Begins, or begins anew.
+  void start() {
+    _since.reset();
+    _timer?.cancel();
+    _timer = Timer(_limit, _look);
+  }
+
+  /// Ends the watch.
+  void stop() {
+    _timer?.cancel();
+    _timer = null;
+  }
+
+  // One timer that is set anew when it rings costs less than one a chunk.
+  void _look() {
+    final left = _limit - _since.elapsed;
+    if (left > Duration.zero) {
+      _timer = Timer(left, _look);
+    } else {
+      _timer = null;
+      _bite();
+    }
+  }
+}
