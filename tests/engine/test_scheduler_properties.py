@@ -215,7 +215,7 @@ class World:
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 2**32),
-    calls=st.integers(1, 60),
+    calls=st.integers(1, 36),
     workers=st.integers(1, 3),
     deaths=st.integers(0, 3),
 )
