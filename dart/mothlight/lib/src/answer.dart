@@ -4,9 +4,6 @@ import 'dart:typed_data';
 /// The most bytes of a problem document or of a foreign error page.
 const int maxProblem = 1024 * 1024;
 
-/// The most seconds that a `Retry-After` is taken to say.
-const int _maxRetryAfter = 1 << 30;
-
 /// An answer of HTTP that is whole.
 final class Answer {
   /// [headers] have lower-case names.
@@ -60,7 +57,7 @@ final class Answer {
 Duration? retryAfterOf(String? value) {
   final text = value?.trim() ?? '';
   if (!RegExp(r'^[0-9]{1,9}$').hasMatch(text)) return null;
-  return Duration(seconds: int.parse(text).clamp(0, _maxRetryAfter));
+  return Duration(seconds: int.parse(text));
 }
 
 /// The JSON object that [text] is; null where it is none.

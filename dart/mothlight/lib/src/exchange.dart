@@ -1,19 +1,17 @@
-import 'dart:convert';
 import 'dart:math';
-import 'dart:typed_data';
 
 import 'answer.dart';
 import 'body.dart';
 import 'call.dart';
 import 'ending.dart';
 import 'errors.dart';
-import 'file.dart';
 import 'hints.dart';
 import 'http_adapter.dart';
 import 'metadata.dart';
 import 'method.dart';
 import 'patience.dart';
 import 'problem.dart';
+import 'reading.dart';
 
 /// The types of problems that are said before any work; null is a proxy's.
 /// All others, "Unavailable" among them (its worker died), are what became of
@@ -46,7 +44,7 @@ String randomId() {
 /// A driver sends [request], and asks [lost] or [refused] what to do about a
 /// failure: they throw the call's exception, or give the pause before another
 /// request.
-final class Exchange<O> {
+final class Exchange<O> extends Reading<O> {
   /// A call of [method] at the server [base] (without a last slash). [secret]
   /// is the transport's own, which stands before its supersede keys. [known]
   /// is the id of a call that was begun before: it is asked for, and never
@@ -86,7 +84,7 @@ final class Exchange<O> {
   /// The server's address.
   final String base;
 
-  /// What is called. Its `encode` must not be read: the type is too wide.
+  @override
   final Method<Object?, O> method;
 
   /// How it is called.
@@ -95,7 +93,7 @@ final class Exchange<O> {
   /// Of the transport.
   final String secret;
 
-  /// Bytes of the answer, or of an item.
+  @override
   final int maxAnswer;
 
   /// Whether nobody waits for it.
@@ -114,7 +112,7 @@ final class Exchange<O> {
   /// has none.
   RequestBody? body;
 
-  /// Its id, the key of all its tries.
+  @override
   String id;
 
   /// Whether the next request asks for the call instead of making it.
@@ -132,6 +130,7 @@ final class Exchange<O> {
   /// Whether it was sent with a token that was asked for anew.
   bool isRenewed = false;
 
+  bool _hasToken = false;
   bool _wasSent = false, _isOver = false, _isLost = false;
 
   /// Whether it gives a stream.
@@ -139,7 +138,7 @@ final class Exchange<O> {
       method.cardinality == Cardinality.serverStream ||
       method.cardinality == Cardinality.duplex;
 
-  /// The address of the method.
+  @override
   Uri get url => Uri.parse('$base${method.path}');
 
   /// The address of the call itself.
@@ -178,6 +177,7 @@ final class Exchange<O> {
   /// The next request, which [abort] closes.
   RawRequest request(String? token, Future<void> abort) {
     attempts++;
+    _hasToken = token != null;
     final sent = headers(token);
     final headersOfAll = {
       'accept-encoding': 'identity',
@@ -225,7 +225,7 @@ final class Exchange<O> {
   /// can be told.
   bool get isLeft => _wasSent && !_isOver && !_isLost && !isKnown && !isPage;
 
-  /// The server has told its end.
+  @override
   void over() => _isOver = true;
 
   /// The request that stops it.
@@ -342,69 +342,10 @@ final class Exchange<O> {
         hint: switch (problem['type']) {
           'RouteNotFound' || 'MethodNotAllowed' =>
             'look whether ${method.contract.name} is served at $base',
+          'Unauthenticated' when !_hasToken =>
+            'the server asks who calls: give the Transport a token',
           _ => null,
         },
-      );
-
-  /// The message of an answer. Throws [DecodeException].
-  O result(Answer answer) {
-    over();
-    if (answer.content.length > maxAnswer) {
-      throw unexpected('the answer is longer than $maxAnswer bytes');
-    }
-    if (answer.status == 204) return decode(null);
-    if (method.isFile) {
-      return decode(
-        FileData.bytes(
-          answer.content,
-          mediaType: answer.mediaType.isEmpty ? null : answer.mediaType,
-        ),
-      );
-    }
-    if (!answer.isJson) throw foreign(answer, url: url, callId: id);
-    return decodeBytes(answer.content);
-  }
-
-  /// The message of JSON in UTF-8. Throws [DecodeException].
-  O decodeBytes(Uint8List content) {
-    final Object? value;
-    try {
-      value = _json.convert(content);
-    } on FormatException catch (error) {
-      throw unexpected('the answer is not JSON: ${error.message}');
-    }
-    return decode(value);
-  }
-
-  /// The message of JSON. Throws [DecodeException].
-  O decodeText(String text) {
-    final Object? value;
-    try {
-      value = json.decode(text);
-    } on FormatException catch (error) {
-      throw unexpected('the answer is not JSON: ${error.message}');
-    }
-    return decode(value);
-  }
-
-  /// The message of a JSON value, or of a file. Throws [DecodeException].
-  O decode(Object? value) {
-    try {
-      return method.decode(value);
-    } on DecodeException catch (error) {
-      throw unexpected(error.message, error.path);
-    } catch (error) {
-      // Whatever a decoder stumbles over, a value of another version did it.
-      throw unexpected('$error');
-    }
-  }
-
-  /// The exception of what is none of ours.
-  DecodeException unexpected(String reason, [String path = '']) =>
-      DecodeException(
-        'the answer does not fit ${method.qualifiedName}: $reason',
-        path: path,
-        callId: id,
       );
 
   /// A newer call of ours, which came to the server first, has ended this one,
@@ -427,8 +368,6 @@ final class Exchange<O> {
     attempts: attempts,
   );
 }
-
-final Converter<List<int>, Object?> _json = utf8.decoder.fuse(json.decoder);
 
 Duration? _timeout(CallOptions options, {required bool isStream}) =>
     switch (options.timeout) {

@@ -99,6 +99,8 @@ final class IoSocket implements MessageSocket {
   void _take(int opcode, Uint8List payload) {
     if (_ended.isCompleted) return;
     switch (opcode) {
+      case Opcode.text || Opcode.binary when _isClosing:
+        break; // nobody waits for it
       case Opcode.text || Opcode.binary when _frames.hasListener:
         _frames.add(opcode == Opcode.text ? _text(payload) : payload);
         // Control frames are read until a message waits, so that a server's

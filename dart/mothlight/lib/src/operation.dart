@@ -52,8 +52,7 @@ final class CallStatus {
   final MothlightException? error;
 
   /// Whether it has ended.
-  bool get isFinal =>
-      state != CallState.queued && state != CallState.running;
+  bool get isFinal => state != CallState.queued && state != CallState.running;
 }
 
 /// A call that goes on without its caller; [id] finds it again.

@@ -1,6 +1,7 @@
 /// A field that may be left out *and* may be null, which are two things where
 /// only the server knows the default.
 sealed class Optional<T> {
+  /// Of [Present] and [Absent] alone.
   const Optional();
 
   /// It is there.
@@ -19,8 +20,7 @@ final class Present<T> extends Optional<T> {
   final T value;
 
   @override
-  bool operator ==(Object other) =>
-      other is Present<T> && other.value == value;
+  bool operator ==(Object other) => other is Present<T> && other.value == value;
 
   @override
   int get hashCode => Object.hash(Present, value);

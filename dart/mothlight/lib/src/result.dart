@@ -9,6 +9,7 @@ import 'errors.dart';
 /// }
 /// ```
 sealed class Result<T> {
+  /// Of [Ok] and [Err] alone.
   const Result();
 }
 

@@ -141,10 +141,13 @@ final class _Talk<I, O> implements LiveCall {
         if (!_awake.isCompleted) continue; // it was closed by pause
         pause = conversation.lost(error: error);
       } finally {
-        _hangUp();
+        final isOver = ending.reason != null;
+        _hangUp(isLeft: isOver && conversation.exchange.isLeft);
       }
       if (conversation.isEnded) return;
-      if (conversation.exchange.isOpen) _tell(StreamState.resuming);
+      if (conversation.exchange.isOpen && _awake.isCompleted) {
+        _tell(StreamState.resuming);
+      }
       await ending.sleep(pause);
     }
   }
@@ -228,7 +231,8 @@ final class _Talk<I, O> implements LiveCall {
         done.completeError(Silence(exchange.patience.idle));
       }
     });
-    final reading = socket.frames.listen(
+    late final StreamSubscription<Object> reading;
+    reading = socket.frames.listen(
       (frame) {
         if (done.isCompleted) return;
         try {
@@ -236,6 +240,8 @@ final class _Talk<I, O> implements LiveCall {
             conversation.greet(frame);
             isGreeted = true;
             silence.cancel();
+            _reading = reading; // which may be paused from now on
+            if (_items.isPaused) reading.pause();
             _tell(StreamState.live);
             final head = Answer.head(101, const {});
             tell(_options.onMetadata, exchange.metadata(head));
@@ -256,12 +262,11 @@ final class _Talk<I, O> implements LiveCall {
         if (!done.isCompleted) done.complete();
       },
     );
-    _reading = reading;
-    if (_items.isPaused) reading.pause();
     try {
       await _ending!.guard(done.future);
     } finally {
       silence.cancel();
+      unawaited(reading.cancel());
     }
   }
 
@@ -269,7 +274,6 @@ final class _Talk<I, O> implements LiveCall {
   void _hangUp({bool isLeft = false}) {
     final socket = _socket;
     _socket = null;
-    final reading = _reading;
     _reading = null;
     if (socket != null) {
       // It saves the way of another request, which comes too: a server that
@@ -277,7 +281,6 @@ final class _Talk<I, O> implements LiveCall {
       if (isLeft) socket.send(_cancelFrame);
       unawaited(socket.close());
     }
-    unawaited(reading?.cancel());
     if (!_abort.isCompleted) _abort.complete();
   }
 

@@ -9,6 +9,7 @@ import 'operation.dart';
 import 'operation_call.dart';
 import 'server_stream.dart';
 import 'session.dart';
+import 'talk.dart';
 import 'tokens.dart';
 import 'unary.dart';
 
@@ -89,14 +90,14 @@ final class Transport {
     Method<I, O> method,
     Stream<I> messages, {
     CallOptions? options,
-  }) => throw UnimplementedError('being written');
+  }) => collect(_session, method, messages, this.options.merge(options));
 
   /// Streams both ways.
   Stream<O> duplex<I, O>(
     Method<I, O> method,
     Stream<I> messages, {
     CallOptions? options,
-  }) => throw UnimplementedError('being written');
+  }) => converse(_session, method, messages, this.options.merge(options));
 
   /// Begins a call in the background (unary or server stream).
   Future<Operation<O>> begin<I, O>(

@@ -1,0 +1,546 @@
+/// Streams of answers: torn, silent, paused, left.
+library;
+
+import 'dart:async';
+import 'dart:convert';
+import 'dart:io';
+
+import 'package:mothlight/mothlight.dart';
+
+import 'harness.dart';
+import 'rig.dart';
+
+Future<void> _with(
+  FutureOr<void> Function(Seen seen) handle,
+  Future<void> Function(Rig rig, Transport transport) body, {
+  int maxAnswer = 1 << 20,
+}) async {
+  final rig = await Rig.start(handle);
+  final transport = rig.transport(maxAnswer: maxAnswer);
+  try {
+    await body(rig, transport);
+  } finally {
+    transport.close();
+    await rig.stop();
+  }
+}
+
+/// Sends [bytes] of a stream, and cuts the connection.
+Future<void> _torn(Seen seen, List<int> bytes) async {
+  final response = seen.events();
+  final socket = await response.detachSocket();
+  socket.add(
+    utf8.encode('${bytes.length.toRadixString(16)}\r\n') + bytes + [13, 10],
+  );
+  await socket.flush();
+  socket.destroy();
+}
+
+int _after(Seen seen) => int.parse(seen.header('last-event-id') ?? '0');
+
+Future<void> _gone(Seen seen) => seen.text('', status: 204);
+
+void main() {
+  _resume();
+  _failures();
+  _leaving();
+  _pausing();
+  run();
+}
+
+void _resume() {
+  test('10,000 items come in their order', () {
+    return _with(
+      (seen) async {
+        final response = seen.events();
+        final text = StringBuffer();
+        for (var i = 1; i <= 10000; i++) {
+          text.write(event(i, i));
+        }
+        response.write('$text$endEvent');
+        await response.close();
+      },
+      (rig, transport) async {
+        final items = await transport.serverStream(numbers, 10000).toList();
+        equal(items, [for (var i = 1; i <= 10000; i++) i]);
+        final seen = rig.seen.single;
+        equal(seen.header('accept'), 'text/event-stream');
+        equal(seen.header('request-timeout'), null);
+        equal(seen.body, '10000');
+      },
+    );
+  });
+
+  test('streams that are torn 1,000 times have no gap and no repeat', () {
+    final tears = <String, int>{};
+    return _with(
+      (seen) async {
+        final after = _after(seen);
+        final key = seen.key ?? seen.request.uri.pathSegments.last;
+        final tear = tears[key] ?? 0;
+        if (tear == 50) {
+          final response = seen.events()..write(event(after + 1, after + 1));
+          response.write(endEvent);
+          return response.close();
+        }
+        tears[key] = tear + 1;
+        final bytes = utf8.encode(
+          [
+            for (var i = after + 1; i <= after + 1 + tear % 3; i++) event(i, i),
+          ].join(),
+        );
+        // In the midst of the last event, but for each fifth time.
+        await _torn(seen, bytes.sublist(0, bytes.length - tear % 5));
+      },
+      (rig, transport) async {
+        final all = await Future.wait([
+          for (var i = 0; i < 20; i++)
+            transport.serverStream(numbers, 0).toList(),
+        ]);
+        for (final items in all) {
+          equal(items, [for (var i = 1; i <= items.length; i++) i]);
+          check(items.length > 50, '${items.length}');
+        }
+        equal(tears.values.toList(), List.filled(20, 50));
+        equal(rig.count('POST'), 20);
+      },
+    );
+  });
+
+  test('a connection that is silent is lost', () {
+    return _with(
+      (seen) async {
+        final response = seen.events();
+        if (seen.request.method == 'GET') {
+          response.write('${event(2, 2)}$endEvent');
+          return response.close();
+        }
+        response.write(event(1, 1));
+        await response.flush();
+        await seen.request.response.done; // and nothing more
+      },
+      (rig, transport) async {
+        final states = <StreamState>[];
+        final watch = Stopwatch()..start();
+        final items =
+            await transport
+                .serverStream(
+                  numbers,
+                  0,
+                  options: CallOptions(idle: ms(200), onState: states.add),
+                )
+                .toList();
+        equal(items, [1, 2]);
+        check(watch.elapsedMilliseconds < 1500, '${watch.elapsed}');
+        equal(rig.seen.last.header('last-event-id'), '1');
+        equal(states, [
+          StreamState.connecting,
+          StreamState.live,
+          StreamState.resuming,
+          StreamState.live,
+          StreamState.ended,
+        ]);
+      },
+    );
+  });
+
+  test('heartbeats keep a quiet connection', () {
+    return _with(
+      (seen) async {
+        final response = seen.events();
+        for (var i = 0; i < 12; i++) {
+          response.write(': hb\n\n');
+          await response.flush();
+          await Future<void>.delayed(ms(50));
+        }
+        response.write('${event(1, 1)}$endEvent');
+        await response.close();
+      },
+      (rig, transport) async {
+        final options = CallOptions(idle: ms(300));
+        final stream = transport.serverStream(numbers, 0, options: options);
+        equal(await stream.toList(), [1]);
+        equal(rig.lines.length, 1);
+      },
+    );
+  });
+
+  test('metadata come at each connection', () {
+    return _with(
+      (seen) async {
+        if (seen.request.method == 'POST') {
+          return _torn(seen, utf8.encode(event(1, 1)));
+        }
+        final response = seen.events()..write(endEvent);
+        await response.close();
+      },
+      (rig, transport) async {
+        final attempts = <int>[];
+        final options = CallOptions(
+          onMetadata: (metadata) => attempts.add(metadata.attempts),
+        );
+        final stream = transport.serverStream(numbers, 0, options: options);
+        equal(await stream.toList(), [1]);
+        equal(attempts, [1, 2]);
+      },
+    );
+  });
+}
+
+void _failures() {
+  test('a stream without its end is not one that ended', () {
+    return _with(
+      (seen) async {
+        final response = seen.events();
+        if (seen.request.method == 'POST') response.write(event(1, 1));
+        await response.close();
+      },
+      (rig, transport) async {
+        final items = <int>[];
+        final error = await throws<ConnectionException>(
+          () => transport
+              .serverStream(numbers, 0, options: const CallOptions(retries: 2))
+              .forEach(items.add),
+        );
+        equal(items, [1]);
+        equal(error.received, 1);
+        equal(rig.lines.length, 3);
+      },
+    );
+  });
+
+  test('a declared error after items', () {
+    return _with(
+      (seen) async {
+        final response =
+            seen.events()
+              ..write(event(1, 1))
+              ..write(
+                'event: error\n'
+                'data: {"type":"TooLong","status":400,"length":7}\n\n',
+              );
+        await response.close();
+      },
+      (rig, transport) async {
+        final items = <int>[];
+        final error = await throws<TooLong>(
+          () => transport.serverStream(numbers, 0).forEach(items.add),
+        );
+        equal(error.length, 7);
+        equal(items, [1]);
+        equal(rig.lines.length, 1);
+      },
+    );
+  });
+
+  for (final (what, text) in [
+    ('a gap', '${event(1, 1)}${event(3, 3)}'),
+    ('a repeat', '${event(1, 1)}${event(1, 1)}'),
+    ('what does not fit', event(1, 'one')),
+    ('an error that is none', 'event: error\ndata: oops\n\n'),
+    ('an event without bound', 'data: ${'1' * 5000}'),
+  ]) {
+    test('$what is a DecodeException', () {
+      return _with(
+        (seen) async {
+          if (seen.request.method == 'DELETE') return _gone(seen);
+          if (seen.request.method == 'GET') return seen.answer({});
+          seen.events().write(text);
+          await seen.request.response.flush();
+        },
+        (rig, transport) async {
+          await throws<DecodeException>(
+            () => transport.serverStream(numbers, 0).drain<void>(),
+          );
+          if (what.startsWith('an error')) return; // its end was told
+          await rig.until(() => rig.count('DELETE') == 1);
+        },
+        maxAnswer: 1000,
+      );
+    });
+  }
+
+  test('an answer that is no stream is foreign', () {
+    return _with((seen) => seen.text('<html>'), (rig, transport) async {
+      final error = await throws<DecodeException>(
+        () => transport.serverStream(numbers, 0).drain<void>(),
+      );
+      check(error.hint != null);
+    });
+  });
+
+  test('a call that is gone, of which items came, is not run twice', () {
+    return _with(
+      (seen) =>
+          seen.request.method == 'POST'
+              ? _torn(seen, utf8.encode(event(1, 1)))
+              : seen.problem('CallNotFound', 'not_found', 404),
+      (rig, transport) async {
+        final error = await throws<ConnectionException>(
+          () => transport.serverStream(numbers, 0).drain<void>(),
+        );
+        equal(error.received, 1);
+        equal(rig.count('POST'), 1);
+      },
+    );
+  });
+
+  test('what a callback of the app throws does not end the stream', () async {
+    final strays = <Object>[];
+    await runZonedGuarded(
+      () => _with(
+        (seen) async {
+          final response = seen.events()..write('${event(1, 1)}$endEvent');
+          await response.close();
+        },
+        (rig, transport) async {
+          final options = CallOptions(
+            onState: (state) => throw StateError('of the app'),
+          );
+          final stream = transport.serverStream(numbers, 0, options: options);
+          equal(await stream.toList(), [1]);
+        },
+      ),
+      (error, stack) => strays.add(error),
+    );
+    equal(strays.length, 3);
+  });
+}
+
+/// A server whose stream gives one item, and then only what it must; tells
+/// when its connection is closed.
+FutureOr<void> Function(Seen) _quiet(Completer<void> closed) => (seen) async {
+  if (seen.request.method == 'DELETE') return _gone(seen);
+  final socket = await seen.events().detachSocket();
+  final bytes = event(1, 1);
+  socket.write('${bytes.length.toRadixString(16)}\r\n$bytes\r\n');
+  await socket.flush();
+  await socket.drain<void>().catchError((Object _) {});
+  if (!closed.isCompleted) closed.complete();
+  socket.destroy();
+};
+
+void _leaving() {
+  test('to cancel the subscription of a silent stream ends the call', () async {
+    final closed = Completer<void>();
+    await _with(_quiet(closed), (rig, transport) async {
+      final first = Completer<void>();
+      final subscription = transport
+          .serverStream(numbers, 0)
+          .listen((_) => first.complete());
+      await first.future;
+      final watch = Stopwatch()..start();
+      await subscription.cancel();
+      await closed.future;
+      await rig.until(() => rig.count('DELETE') == 1);
+      check(watch.elapsedMilliseconds < 300, '${watch.elapsed}');
+      equal(rig.lines.last, 'DELETE /calls/${rig.seen.first.key}');
+    });
+  });
+
+  test('to leave the loop ends the call', () async {
+    final closed = Completer<void>();
+    await _with(_quiet(closed), (rig, transport) async {
+      await for (final item in transport.serverStream(numbers, 0)) {
+        equal(item, 1);
+        break;
+      }
+      await closed.future;
+      await rig.until(() => rig.count('DELETE') == 1);
+    });
+  });
+
+  test('to cancel before the head has come ends the call', () {
+    return _with(
+      (seen) async {
+        if (seen.request.method == 'DELETE') await _gone(seen);
+      },
+      (rig, transport) async {
+        final stream = transport.serverStream(numbers, 0);
+        final subscription = stream.listen((_) {});
+        await rig.until(() => rig.seen.isNotEmpty);
+        await subscription.cancel();
+        await rig.until(() => rig.count('DELETE') == 1);
+      },
+    );
+  });
+
+  test('a token and a deadline end it', () async {
+    for (final isToken in [true, false]) {
+      final closed = Completer<void>();
+      await _with(_quiet(closed), (rig, transport) async {
+        final token = CancelToken();
+        final options =
+            isToken
+                ? CallOptions(cancel: token)
+                : CallOptions(timeout: ms(200));
+        final items = <int>[];
+        final error = await throws<MothlightException>(
+          () => transport.serverStream(numbers, 0, options: options).forEach((
+            item,
+          ) {
+            items.add(item);
+            token.cancel();
+          }),
+        );
+        check(isToken == error is CancelledException, '$error');
+        check(isToken != error is CallTimeoutException, '$error');
+        equal(items, [1]);
+        await closed.future;
+        await rig.until(() => rig.count('DELETE') == 1);
+      });
+    }
+  });
+
+  test('a stream that ended is not cancelled', () {
+    return _with(
+      (seen) async {
+        final response = seen.events()..write('${event(1, 1)}$endEvent');
+        await response.close();
+      },
+      (rig, transport) async {
+        final stream = transport.serverStream(numbers, 0);
+        equal(await stream.toList(), [1]);
+        await Future<void>.delayed(ms(50));
+        equal(rig.count('DELETE'), 0);
+      },
+    );
+  });
+
+  test('streams one after the other share a connection', () async {
+    final ports = <int>{};
+    await _with(
+      (seen) async {
+        ports.add(seen.request.connectionInfo!.remotePort);
+        final response = seen.events()..write('${event(1, 1)}$endEvent');
+        await response.flush();
+        await Future<void>.delayed(ms(20)); // the body's own end comes later
+        await response.close();
+      },
+      (rig, transport) async {
+        for (var i = 0; i < 5; i++) {
+          equal(await transport.serverStream(numbers, 0).toList(), [1]);
+          await Future<void>.delayed(ms(60));
+        }
+        equal(ports.length, 1);
+      },
+    );
+  });
+}
+
+void _pausing() {
+  test('the app in the background has no connection, and goes on', () async {
+    var open = 0;
+    await _with(
+      (seen) async {
+        final after = _after(seen);
+        final socket = await seen.events().detachSocket();
+        open++;
+        var isOpen = true;
+        unawaited(
+          socket.drain<void>().catchError((Object _) {}).whenComplete(() {
+            isOpen = false;
+            open--;
+          }),
+        );
+        for (var i = after + 1; i <= 40 && isOpen; i++) {
+          final text = i == 40 ? endEvent : event(i, i);
+          socket.write('${text.length.toRadixString(16)}\r\n$text\r\n');
+          await Future<void>.delayed(ms(10));
+        }
+        if (isOpen) socket.write('0\r\n\r\n');
+        await socket.flush();
+        socket.destroy();
+      },
+      (rig, transport) async {
+        final states = <StreamState>[];
+        final items = <int>[];
+        final options = CallOptions(onState: states.add);
+        final stream = transport.serverStream(numbers, 0, options: options);
+        final done = Completer<void>();
+        stream.listen(items.add, onDone: done.complete);
+        await rig.until(() => items.length >= 5);
+        transport.pause();
+        await rig.until(() => open == 0);
+        final count = items.length;
+        await Future<void>.delayed(ms(100));
+        equal(items.length, count);
+        equal(rig.lines.length, 1);
+        transport.resume();
+        await done.future;
+        equal(items, [for (var i = 1; i < 40; i++) i]);
+        equal(rig.count('POST'), 1);
+        equal(states, [
+          StreamState.connecting,
+          StreamState.live,
+          StreamState.paused,
+          StreamState.resuming,
+          StreamState.live,
+          StreamState.ended,
+        ]);
+      },
+    );
+  });
+
+  test('a stream that is begun in the background waits', () {
+    return _with(
+      (seen) async {
+        final response = seen.events()..write('${event(1, 1)}$endEvent');
+        await response.close();
+      },
+      (rig, transport) async {
+        transport.pause();
+        final items = transport.serverStream(numbers, 0).toList();
+        await Future<void>.delayed(ms(50));
+        equal(rig.lines, <String>[]);
+        transport.resume();
+        equal(await items, [1]);
+      },
+    );
+  });
+
+  test('a listener that pauses stops the server', () async {
+    var sent = 0;
+    final text = 'x' * 10000;
+    await _with(
+      (seen) async {
+        if (seen.request.method == 'DELETE') return _gone(seen);
+        final HttpResponse response = seen.events();
+        for (var i = 1; i <= 10000; i++) {
+          response.write(event(i, text));
+          await response.flush();
+          sent = i;
+        }
+      },
+      (rig, transport) async {
+        final subscription = transport
+            .serverStream(
+              method<int, String>(
+                'texts',
+                Cardinality.serverStream,
+                readString,
+              ),
+              0,
+              options: CallOptions(idle: ms(300)),
+            )
+            .listen((_) {});
+        await rig.until(() => sent > 10);
+        subscription.pause();
+        var before = -1;
+        while (before != sent) {
+          before = sent;
+          await Future<void>.delayed(ms(200));
+        }
+        check(sent < 9000, '$sent');
+        // Longer than idle: it is the listener that is silent.
+        await Future<void>.delayed(ms(400));
+        equal(rig.lines.length, 1);
+        equal(sent, before);
+        subscription.resume();
+        await rig.until(() => sent > before + 500);
+        equal(rig.lines.length, 1);
+        await subscription.cancel();
+      },
+    );
+  });
+}
