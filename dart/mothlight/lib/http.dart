@@ -35,6 +35,7 @@ final class PackageHttpAdapter implements HttpAdapter {
         request.abort.then((_) => null), // connecting cannot be aborted
       ]);
       if (response == null) {
+        outgoing.abort();
         unawaited(sending.then(_abandon, onError: (Object _) {}));
         throw _aborted;
       }
@@ -47,7 +48,7 @@ final class PackageHttpAdapter implements HttpAdapter {
     return RawResponse(
       status: response.statusCode,
       headers: response.headers,
-      body: _body(response.stream, request.abort),
+      body: _body(response.stream, request.abort, outgoing),
     );
   }
 
@@ -79,8 +80,15 @@ final class _Request extends http.BaseRequest with http.Abortable {
   /// The error of the body.
   (Object, StackTrace)? failure;
 
+  final Completer<void> _aborted = Completer<void>();
+
   @override
-  Future<void>? get abortTrigger => _request.abort;
+  Future<void>? get abortTrigger => _aborted.future;
+
+  /// Tells the client that nobody wants the answer any more.
+  void abort() {
+    if (!_aborted.isCompleted) _aborted.complete();
+  }
 
   @override
   http.ByteStream finalize() {
@@ -128,7 +136,11 @@ bool _speaksOtherwise(String reason) =>
 
 /// The bytes of an answer, until they end or nobody wants them, whether or not
 /// the client knows how to abort.
-Stream<List<int>> _body(Stream<List<int>> source, Future<void> abort) {
+Stream<List<int>> _body(
+  Stream<List<int>> source,
+  Future<void> abort,
+  _Request outgoing,
+) {
   StreamSubscription<List<int>>? reading;
   late final StreamController<List<int>> body;
   void fail(Object error, StackTrace stack) {
@@ -154,6 +166,13 @@ Stream<List<int>> _body(Stream<List<int>> source, Future<void> abort) {
     onResume: () => reading?.resume(),
     onCancel: () => reading?.cancel(),
   );
-  unawaited(abort.then((_) => fail(_aborted, StackTrace.current)));
+  unawaited(
+    abort.then((_) {
+      // In this order: package:http before 1.7 keeps a connection that was
+      // aborted before anybody listened.
+      fail(_aborted, StackTrace.current);
+      outgoing.abort();
+    }),
+  );
   return body.stream;
 }

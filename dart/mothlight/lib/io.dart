@@ -258,6 +258,7 @@ AdapterException _failure(Object error) => switch (error) {
     isPermanent: _speaksOtherwise('$osError'),
   ),
   HttpException(:final message) => AdapterException(message, cause: error),
+  OSError() => AdapterException('$error', cause: error),
   _ => AdapterException('$error', cause: error, isPermanent: true),
 };
 

@@ -79,7 +79,7 @@ void _calls() {
     );
     final items = transport.duplex(
       shout,
-      const Stream.empty(),
+      const Stream<String>.empty(),
       options: const CallOptions(
         timeout: Duration(seconds: 9),
         priority: 1,
@@ -302,6 +302,28 @@ void _coming() {
     );
     equal(error.type, 'RouteNotFound');
     equal(refusals, 4);
+    transport.close();
+    await server.stop();
+  });
+
+  test('the background while it connects is no failure', () async {
+    final server = await SocketServer.start(
+      (visit) =>
+          visit
+            ..greet()
+            ..say({'end': true}),
+      refuse: (request) => true, // and never answers
+    );
+    final transport = server.transport(options: const CallOptions(retries: 0));
+    final items = transport.duplex(shout, silent()).toList();
+    while (server.lines.isEmpty) {
+      await Future<void>.delayed(ms(2));
+    }
+    transport.pause();
+    server.refuse = null;
+    await Future<void>.delayed(ms(50));
+    transport.resume();
+    equal(await items, <String>[]);
     transport.close();
     await server.stop();
   });

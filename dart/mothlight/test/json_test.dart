@@ -20,7 +20,7 @@ DecodeException _misfit(Object? Function() read) {
 void main() {
   test('a float may be an integer, or a word', () {
     equal(readFloat(jsonDecode('1')), 1.0);
-    check(readFloat(1) is double);
+    equal('${readFloat(1)}', '1.0');
     equal(readFloat(1.5), 1.5);
     check(readFloat('NaN').isNaN);
     equal(readFloat('Infinity'), double.infinity);

@@ -223,7 +223,7 @@ final class Exchange<O> extends Reading<O> {
 
   /// Whether it may still run, now that nobody waits for it, and the server
   /// can be told.
-  bool get isLeft => _wasSent && !_isOver && !_isLost && !isKnown && !isPage;
+  bool get isLeft => _wasSent && !_isOver && !_isLost && !isPage;
 
   @override
   void over() => _isOver = true;

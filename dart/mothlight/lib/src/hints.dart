@@ -18,12 +18,13 @@ String hintFor(Uri url, String reason) {
   ])) {
     return _browser(url);
   }
-  if (says(const ['wrong_version_number', 'not an ssl', 'wrong version'])) {
-    return 'the server does not speak https: write http://${_authority(url)}';
-  }
   if (says(const ['certificate_verify_failed', 'certificate'])) {
     return 'the certificate of ${url.host} is not trusted here; on a phone '
         'install the authority that signed it, or use http while developing';
+  }
+  if (says(const ['wrong_version_number', 'handshake'])) {
+    return 'does the server speak https? If not, write '
+        'http://${_authority(url)}';
   }
   if (says(const ['before full header', 'invalid response'])) {
     return url.scheme == 'http'

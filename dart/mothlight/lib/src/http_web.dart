@@ -42,7 +42,7 @@ Future<MessageSocket> connectSocket(
   if (socket == null) {
     unawaited(
       opening.then(
-        (late) => WebSocketFrames(late).close(),
+        (opened) => WebSocketFrames(opened).close(),
         onError: (Object _) {},
       ),
     );

@@ -1,0 +1,268 @@
+/// What answers mean: errors, strangers, metadata.
+library;
+
+import 'dart:async';
+
+import 'package:mothlight/io.dart';
+import 'package:mothlight/mothlight.dart';
+
+import 'harness.dart';
+import 'rig.dart';
+
+Future<void> _with(
+  FutureOr<void> Function(Seen seen) handle,
+  Future<void> Function(Rig rig, Transport transport) body, {
+  CallOptions options = const CallOptions(),
+  TokenSource? token,
+  int maxAnswer = 1 << 20,
+}) async {
+  final rig = await Rig.start(handle);
+  final transport = rig.transport(
+    options: options,
+    token: token,
+    maxAnswer: maxAnswer,
+  );
+  try {
+    await body(rig, transport);
+  } finally {
+    transport.close();
+    await rig.stop();
+  }
+}
+
+void main() {
+  _answers();
+  run(limit: const Duration(seconds: 20));
+}
+
+void _answers() {
+  test('declared errors are of their class', () {
+    return _with(
+      (seen) => seen.problem(
+        'TooLong',
+        'invalid_argument',
+        400,
+        fields: {'length': 7},
+        headers: {'call-id': 'abc'},
+      ),
+      (rig, transport) async {
+        final error = await throws<TooLong>(() => transport.unary(echo, 'x'));
+        equal(error.length, 7);
+        equal(error.callId, 'abc');
+        equal(error.code, Code.invalidArgument);
+        await Future<void>.delayed(ms(50));
+        equal(rig.lines.length, 1); // it has ended: there is nothing to stop
+      },
+    );
+  });
+
+  for (final (type, code, status, matches) in [
+    (
+      'DeadlineExceeded',
+      'deadline_exceeded',
+      504,
+      (Object error) => error is CallTimeoutException,
+    ),
+    (
+      'Cancelled',
+      'cancelled',
+      499,
+      (Object error) => error is CancelledException,
+    ),
+    (
+      'Superseded',
+      'aborted',
+      409,
+      (Object error) => error is SupersededException,
+    ),
+    (
+      'QuotaExceeded',
+      'resource_exhausted',
+      429,
+      (Object error) => error is OverloadedException && error.isTransient,
+    ),
+    (
+      'Unauthenticated',
+      'unauthenticated',
+      401,
+      (Object error) => error is UnauthenticatedException && error.hint != null,
+    ),
+    (
+      'OfTomorrow',
+      'never_heard_of',
+      418,
+      (Object error) =>
+          error is ApiException &&
+          error.type == 'OfTomorrow' &&
+          error.code == Code.unknown &&
+          error.status == 418,
+    ),
+  ]) {
+    test('the problem $type', () {
+      return _with((seen) => seen.problem(type, code, status), (
+        rig,
+        transport,
+      ) async {
+        final error = await throws<MothlightException>(
+          () => transport.unary(echo, 'x'),
+        );
+        check(matches(error), '$error');
+      });
+    });
+  }
+
+  test('violations are listed', () {
+    return _with(
+      (seen) => seen.problem(
+        'InvalidRequest',
+        'invalid_argument',
+        422,
+        fields: {
+          'errors': [
+            {'path': 'text', 'message': 'too short'},
+            'nonsense',
+          ],
+        },
+      ),
+      (rig, transport) async {
+        final error = await throws<InvalidRequestException>(
+          () => transport.unary(echo, 'x'),
+        );
+        equal('${error.violations}', '[text: too short]');
+      },
+    );
+  });
+
+  for (final (status, text, type, matches) in [
+    (200, '<html>Log in</html>', 'text/html', _isDecode),
+    (200, '{"half', 'application/json', _isDecode),
+    (200, '7', 'application/json', _isDecode),
+    (200, '"\xff', 'application/json', _isDecode),
+    (404, 'nginx', 'text/html', (Object error) => _has(error, Code.notFound)),
+    (302, '', 'text/html', (Object error) => error is ApiException),
+    (
+      500,
+      '[]',
+      'application/problem+json',
+      (Object error) => _has(error, Code.unknown),
+    ),
+  ]) {
+    test('an answer that is none of ours: $status $text', () {
+      return _with((seen) => seen.text(text, status: status, type: type), (
+        rig,
+        transport,
+      ) async {
+        final error = await throws<MothlightException>(
+          () => transport.unary(echo, 'x'),
+        );
+        check(matches(error), '$error');
+        if (type == 'text/html') check(error.hint != null, '$error');
+      });
+    });
+  }
+
+  test('an answer that is too long is not read', () {
+    return _with((seen) => seen.answer('x' * 5000), (rig, transport) async {
+      final error = await throws<DecodeException>(
+        () => transport.unary(echo, 'x'),
+      );
+      check(error.message.contains('1000 bytes'), error.message);
+    }, maxAnswer: 1000);
+  });
+
+  test('a file is the bytes that came', () {
+    return _with((seen) => seen.text('GIF89a', type: 'image/gif; q=1'), (
+      rig,
+      transport,
+    ) async {
+      final file = await transport.unary(
+        method<String, FileData>(
+          'plate',
+          Cardinality.unary,
+          readFile,
+          isFile: true,
+        ),
+        'x',
+      );
+      equal(file.mediaType, 'image/gif');
+      equal(String.fromCharCodes(await file.read()), 'GIF89a');
+    });
+  });
+
+  test('Server-Timing comes as metadata', () {
+    return _with(
+      (seen) => seen.answer(
+        'x',
+        headers: {
+          'call-id': 'abc',
+          'server-timing':
+              'queue;dur=1.50, batch;desc="8, \\"x\\"", =;, compute;dur=-1',
+        },
+      ),
+      (rig, transport) async {
+        late CallMetadata metadata;
+        await transport.unary(
+          echo,
+          'x',
+          options: CallOptions(onMetadata: (found) => metadata = found),
+        );
+        equal(metadata.callId, 'abc');
+        equal(metadata.timings.keys.toList(), ['queue', 'batch', 'compute']);
+        equal(
+          metadata.timings['queue']!.duration,
+          const Duration(microseconds: 1500),
+        );
+        equal(metadata.timings['batch']!.description, '8, "x"');
+        equal(metadata.timings['compute']!.duration, null);
+      },
+    );
+  });
+
+  test('headers, priority and the path of the mount are sent', () {
+    return _with((seen) => seen.answer('x'), (rig, _) async {
+      final transport = Transport(
+        rig.url.replace(path: '/api/'),
+        adapter: IoAdapter(),
+        options: const CallOptions(headers: {'X-One': '1'}),
+      );
+      await transport.unary(
+        echo,
+        'x',
+        options: const CallOptions(headers: {'x-two': '2'}, priority: 0),
+      );
+      transport.close();
+      final seen = rig.seen.single;
+      equal(seen.line, 'POST /api/try/echo');
+      equal(seen.header('x-one'), '1');
+      equal(seen.header('x-two'), '2');
+      equal(seen.header('priority'), 'u=0');
+    });
+  });
+
+  test('what cannot be an address or an option is told', () async {
+    for (final url in ['ftp://x', 'localhost:5000', 'http://', '/x']) {
+      final transport = Transport(Uri.parse(url), adapter: IoAdapter());
+      final error = await throws<ConnectionException>(
+        () => transport.unary(echo, 'x'),
+      );
+      check(error.hint!.contains('http://host:port'), url);
+      transport.close();
+    }
+    final transport = Transport(Uri.parse('http://x'), adapter: IoAdapter());
+    for (final options in [
+      const CallOptions(priority: 8),
+      const CallOptions(supersede: SupersedeKey('')),
+      CallOptions(supersede: SupersedeKey('ü' * 20)),
+    ]) {
+      await throws<ArgumentError>(
+        () => transport.unary(echo, 'x', options: options),
+      );
+    }
+    transport.close();
+  });
+}
+
+bool _isDecode(Object error) => error is DecodeException;
+
+bool _has(Object error, Code code) =>
+    error is ApiException && error.code == code;
