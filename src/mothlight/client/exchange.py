@@ -68,7 +68,7 @@ class Exchange(Generic[O]):
         self.asks = bool(known)  # the next request asks for the call instead of making it
         self.is_open = False  # its stream has begun
         self.received = 0  # items
-        self._was_sent = self._is_over = self._is_lost = False
+        self._was_sent = self._is_over = self._is_lost = self._was_unknown = False
 
     # Asking
 
@@ -164,7 +164,8 @@ class Exchange(Generic[O]):
         left = self.patience.left()
         if waited and left is not None and left + SLACK <= 0.05:
             raise self.mark(DeadlineExceeded()) from error
-        if isinstance(error, httpx2.ReadTimeout) and not (self.streams or self.asks):
+        waits = not (self.streams or self.asks or self.is_background or self.is_page)
+        if isinstance(error, httpx2.ReadTimeout) and waits:
             self.asks = True  # it may well be at work, and will say so
             return 0.0
         if self.is_open:
@@ -211,6 +212,9 @@ class Exchange(Generic[O]):
             pause = self.patience.pause(answer.retry_after)
         elif answer.status in _GATEWAY and problem is None:
             pause = self.patience.pause()
+        elif answer.status == 401 and callable(self.options.token) and not self._was_unknown:
+            self._was_unknown = True  # the token may have expired: once more, with a new one
+            pause = 0.0
         if pause is not None:
             return pause
         self._is_over = True
