@@ -25,6 +25,7 @@ from .schema import (
     Shape,
     present,
 )
+from .schema.reader import deprecation
 
 if typing.TYPE_CHECKING:
     from .service import Service
@@ -190,6 +191,11 @@ class Method(Generic[I, O, F]):
     def is_batched(self) -> bool:
         """Whether many calls are answered together, list in and list out."""
         return self.batching is not None and self.start is None
+
+    @property
+    def deprecated(self) -> str:
+        """What ``@deprecated("…")`` says (of warnings or typing_extensions); "" without it."""
+        return deprecation(getattr(self.func, "__deprecated__", None))
 
     # Its place in REST
 

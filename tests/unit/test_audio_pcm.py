@@ -145,7 +145,7 @@ def test_the_contract_says_the_rate() -> None:
 
 
 def test_a_client_reads_it_from_the_contract() -> None:
-    from mothlight.client.models import read_node
+    from mothlight.schema.document import read_node
 
     document = build([Ear.__mothlight__])  # type: ignore[attr-defined]
     node = read_node(document["services"][0]["methods"][0]["input"])

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, RootModel
 
 from mothlight import File, FileLimits
 from mothlight.errors import DefinitionError
+from mothlight.method import Cardinality
 from mothlight.schema import (
     Choice,
     Enum,
@@ -154,3 +155,32 @@ def test_two_names_on_the_wire_are_refused() -> None:
 
     with pytest.raises(DefinitionError, match="is read as 'a' and written as 'b'"):
         Reader().read(Split, "it")
+
+
+class Negation(BaseModel):
+    kind: Literal["not"] = "not"
+    of: Word | Negation
+    later: list[Later] = []
+
+
+class Word(BaseModel):
+    kind: Literal["word"] = "word"
+
+
+class Later(BaseModel):
+    negation: Negation | None = None
+
+
+def test_a_union_may_contain_itself_and_name_what_comes_later() -> None:
+    reader = Reader()
+    assert reader.read(Negation, "it") == Ref("Negation")
+    union = reader.types["WordOrNegation"]
+    assert isinstance(union, Union)
+    assert (union.tag, union.variants) == ("kind", {"word": "Word", "not": "Negation"})
+    assert isinstance(reader.types["Later"], Message)
+
+
+@pytest.mark.parametrize("hint", [Literal[b"x"], Literal[Cardinality.UNARY]])
+def test_literals_that_no_json_can_say_are_refused(hint: Any) -> None:
+    with pytest.raises(DefinitionError, match="from the wire come strings and numbers alone"):
+        Reader().read(hint, "it")

@@ -113,7 +113,7 @@ def _items(method: Method[Any, Any, Any], payload: Payload) -> tuple[list[tuple[
         if name in fields:
             values = _values(node, fields[name], payload, types)
             if values is None:  # left out; right where that means the same
-                whole = whole and not required and _default(method, name) is None
+                whole = whole and not required and _default(method, name) == fields[name]
             else:
                 items += [(name, value) for value in values]
     carried = sum(isinstance(value, tuple) for _, value in items)

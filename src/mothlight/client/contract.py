@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..method import VERBS
+from ..schema.document import read_named, read_node
 from ..service import Cardinality, Method
 from .errors import UnexpectedAnswer
-from .models import Models, error_class, read_named, read_node
+from .models import Models, error_class, fitted
 from .stub import unknown
 
 VERSION = 1
@@ -40,7 +41,7 @@ class Contract:
             ) from error
 
     def _read(self, document: dict[str, Any]) -> None:
-        tree = {name: read_named(name, described) for name, described in document["types"].items()}
+        tree = {name: fitted(read_named(name, one)) for name, one in document["types"].items()}
         models = Models(tree)
         self.types = types.SimpleNamespace(**models.classes)
         errors = {name: error_class(name, e, models) for name, e in document["errors"].items()}

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_serialize
 
 from .. import errors as built_in
 from ..errors import Code, Error
-from ..media import AudioLimits, File, FileLimits, ImageLimits
+from ..media import File, FileLimits
 from ..media.limits import Limits
 from ..schema import (
     Choice,
@@ -34,74 +34,29 @@ from ..schema import (
     Union,
 )
 from ..schema import Field as TreeField
-from ..schema.reader import RULES, SCALARS
+from ..schema.document import read_node
+from ..schema.reader import SCALARS
 
 _PYTHON: dict[str, Any] = {kind: cls for cls, kind in SCALARS.items()}
-_LIMITS: dict[str, type[Limits]] = {
-    "image": ImageLimits,
-    "audio": AudioLimits,
-    "file": FileLimits,
-}
 _BUILT_IN = {cls.__name__: cls for cls in built_in.BUILT_IN}
 
 
-# The tree: the inverse of schema.describe
+def fitted(named: Named) -> Named:
+    """A named type with the fields that a pydantic model can have."""
+    if not isinstance(named, Message):
+        return named
+    return dataclasses.replace(named, fields=tuple(map(_fitted, named.fields)))
 
 
-def read_node(described: Mapping[str, Any]) -> Node:
-    """A type as the contract describes it. Raises ValueError, KeyError, TypeError."""
-    rules = {name: described[name] for name in (*RULES, "finite") if name in described}
-    match described["kind"]:
-        case "ref":
-            return Ref(described["name"])
-        case "nullable":
-            return Nullable(read_node(described["of"]))
-        case "list":
-            return ListOf(read_node(described["item"]), rules, bool(described.get("unique")))
-        case "map":
-            return MapOf(read_node(described["value"]), rules)
-        case "literal":
-            return Choice(tuple(described["values"]))
-        case "nothing":
-            return Nothing()
-        case "image" | "audio" | "file" as kind:
-            cls = _LIMITS[kind]
-            names = {entry.name for entry in dataclasses.fields(cls)}
-            given = {name: described[name] for name in names & described.keys()}
-            formats = frozenset(given.get("formats", ()))
-            given["formats"] = formats & getattr(cls, "FORMATS", formats)  # a newer server has more
-            return MediaType(typing.cast("Any", kind), cls(**given))
-        case kind if kind in _PYTHON:
-            return Scalar(kind, rules)
-        case kind:
-            raise ValueError(f"{kind!r} is no type")
-
-
-def read_named(name: str, described: Mapping[str, Any]) -> Named:
-    """A named type as the contract describes it."""
-    doc = str(described.get("doc", ""))
-    match described["kind"]:
-        case "message":
-            return Message(name, tuple(_field(entry) for entry in described["fields"]), doc)
-        case "enum":
-            return Enum(name, described["members"], doc)
-        case "union":
-            return Union(name, described["tag"], described["variants"], doc)
-        case kind:
-            raise ValueError(f"{name} is a {kind!r}, which is no named type")
-
-
-def _field(described: Mapping[str, Any]) -> TreeField:
-    name, node = described["name"], read_node(described["type"])
-    wire = described.get("wire", name)
+def _fitted(field: TreeField) -> TreeField:
+    name, node, default = field.name, field.type, field.default
     if name.startswith("_") or hasattr(BaseModel, name):  # a dataclass may have such names
         name = name.strip("_") + "_"
-    known = "default" in described and getattr(node, "kind", "") != "bytes"
-    default = described["default"] if known else ...
-    if not described["required"] and default is ...:
+    if not field.required and getattr(node, "kind", "") == "bytes":
+        default = ...
+    if not field.required and default is ...:
         node = node if isinstance(node, Nullable) else Nullable(node)
-    doc = described.get("doc", "")
-    return TreeField(name, wire, node, bool(described["required"]), default, doc)
+    return dataclasses.replace(field, name=name, type=node, default=default)
 
 
 # Classes

@@ -47,7 +47,8 @@ class Options:
     (servers send a heartbeat every 15 s on a stream; of a call with one answer they are asked
     whether it goes on). ``max_answer``: bytes of an answer, or of one item.
 
-    ``token``: sent as ``Authorization: Bearer``; a function is asked for each request.
+    ``token``: sent as ``Authorization: Bearer``; a function is asked for each request, and once
+    more where the server refuses what it gave (401).
     ``priority``: 0, the first, to 7, the last; 3 is usual. ``supersede``: a name for calls of which
     only the newest matters ("search-box"): it ends the one before with ``Superseded``.
     """

@@ -50,6 +50,7 @@ class _Parts:
         kind = self._headers.get("content-type")
         if b"filename" in options or (kind and not kind.startswith(("text/", "application/json"))):
             file_name = options.get(b"filename", b"").decode("utf-8", "replace")
+            file_name = file_name.replace("%22", '"')  # as browsers and our clients write it
             self.found.append((name, (bytes(self._data), kind, file_name[-255:] or None)))
             return
         try:

@@ -10,9 +10,10 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
+from inspect import cleandoc
 from typing import Any
 
-from pydantic_core import to_jsonable_python
+from pydantic_core import from_json
 
 from ..errors import DefinitionError, Error
 from ..schema import Reader, Types, describe
@@ -25,6 +26,17 @@ VERSION = 1
 def build(services: Iterable[Service]) -> dict[str, Any]:
     """The contract of some services, its ``hash`` included."""
     services = list(services)
+    document = _build(services)
+    if len(services) > 1:  # a package made of one service is checked against a server of many
+        hashes = [digest(_build([service])) for service in services]
+    else:
+        hashes = [digest(document)] * len(services)
+    for described, value in zip(document["services"], hashes, strict=True):
+        described["hash"] = value
+    return {**document, "hash": digest(document)}
+
+
+def _build(services: list[Service]) -> dict[str, Any]:
     types: Types = {}
     errors: dict[str, Any] = {}
     for service in services:
@@ -44,25 +56,28 @@ def build(services: Iterable[Service]) -> dict[str, Any]:
                         "rename one, or share it",
                         at=error,
                     )
-    document: dict[str, Any] = {
+    return {
         "mothlight": VERSION,
         "services": [_service(service) for service in services],
         "types": {name: describe(types[name]) for name in sorted(types)},
         "errors": {name: errors[name] for name in sorted(errors)},
     }
-    return {**document, "hash": digest(document)}
 
 
 def digest(document: dict[str, Any]) -> str:
-    """``sha256:…`` of a contract, whatever its documentation says."""
-    bare = _without_docs({k: v for k, v in document.items() if k != "hash"})
+    """``sha256:…`` of a contract, whatever its documentation says and its hashes are."""
+    services = [{k: v for k, v in one.items() if k != "hash"} for one in document["services"]]
+    bare = _without_docs(
+        {**{k: v for k, v in document.items() if k != "hash"}, "services": services}
+    )
     canonical = json.dumps(bare, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _without_docs(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _without_docs(v) for k, v in value.items() if k != "doc" or not _is_text(v)}
+        words = ("doc", "deprecated")
+        return {k: _without_docs(v) for k, v in value.items() if k not in words or not _is_text(v)}
     return [_without_docs(item) for item in value] if isinstance(value, list) else value
 
 
@@ -82,12 +97,14 @@ def _method(method: Method[Any, Any, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {"name": method.name}
     if method.doc:
         out["doc"] = method.doc
+    if method.deprecated:
+        out["deprecated"] = method.deprecated
     out["cardinality"] = method.cardinality.value
     out["http"] = {"verb": method.verb, "path": method.path}
     if method.parameter:
         out["parameter"] = method.parameter
         if method.has_default:
-            out["default"] = to_jsonable_python(method.default, fallback=str)
+            out["default"] = from_json(method.input.encode(method.default).json)
     out["input"] = describe(method.input.node)
     out["output"] = describe(method.output.node)
     if method.raises:
@@ -112,5 +129,5 @@ def _error(error: type[Error], types: Types) -> dict[str, Any]:
             )
     out: dict[str, Any] = {"code": error.code.value, "status": error.status}
     if error.__doc__:
-        out["doc"] = error.__doc__
+        out["doc"] = cleandoc(error.__doc__)
     return {**out, "fields": described}

@@ -153,6 +153,8 @@ def property_(field: Field) -> Schema:
         out["description"] = field.doc
     if not field.required and field.default is not ...:
         out["default"] = field.default
+    if field.deprecated:
+        out["deprecated"] = True
     return out
 
 

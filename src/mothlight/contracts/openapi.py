@@ -115,6 +115,8 @@ def _operation(method: Method[Any, Any, Any], types: Types, *, items: bool) -> S
     }
     if description.strip():
         out["description"] = description.strip()
+    if method.deprecated:
+        out["deprecated"] = True
     in_query, streams = method.verb in ("GET", "DELETE"), method.cardinality.streams_out
     known = {**resource.PARAMETERS, **(resource.LAST_EVENT if streams else {})}
     headers = [resource.refer("parameters", name) for name in known]

@@ -95,7 +95,13 @@ class Reader:
         if hint in SCALARS:
             return _scalar(SCALARS[hint], rules)
         if origin is Literal:
-            return Choice(tuple(to_jsonable_python(value) for value in args))
+            if any(type(value) not in (str, int, bool, type(None)) for value in args):
+                raise DefinitionError(
+                    f"{where} is {_shown(hint)}: from the wire come strings and numbers alone",
+                    'write the values   Literal["left", "right"]   or the enum itself',
+                    at=at,
+                )
+            return Choice(args)
         if origin in (typing.Union, types.UnionType):
             return self._union(args, where, metadata, at)
         if isinstance(hint, typing.NewType):
@@ -184,7 +190,7 @@ class Reader:
         if issubclass(hint, RootModel):
             root = hint.model_fields["root"]
             return self.read(root.annotation, where, [*root.metadata, *metadata], at)
-        name = re.sub(r"\W+", "", hint.__name__)
+        name = re.sub(r"\W+(\w?)", lambda m: m[1].upper(), hint.__name__)  # Page[int]: PageInt
         if self._sources.get(name) is hint:
             return Ref(name)
         if issubclass(hint, BaseModel):
@@ -194,18 +200,15 @@ class Reader:
         raise _unreadable(hint, where, at)
 
     def _message(self, name: str, cls: type, entries: Iterable[_Entry], at: Any) -> Node:
-        self._name(Message(name, ()), cls, at)  # a placeholder: the type may contain itself
-        fields = tuple(
-            Field(
-                name=e.name,
-                wire=e.wire,
-                type=self.read(e.hint, f"{cls.__name__}.{e.name}", e.metadata, cls),
-                required=e.required,
-                default=e.default,
-                doc=e.doc,
-            )
-            for e in entries
-        )
+        def read(e: _Entry) -> Field:
+            node = self.read(e.hint, f"{cls.__name__}.{e.name}", e.metadata, cls)
+            return Field(e.name, e.wire, node, e.required, e.default, e.doc, e.deprecated)
+
+        entries = list(entries)
+        tags = tuple(read(e) for e in entries if _is_literal(e.hint))
+        # A placeholder: the type may contain itself, also in a union, which asks for its tag.
+        self._name(Message(name, tags), cls, at)
+        fields = tuple(map(read, entries))
         self.types[name] = Message(name, fields, _doc(cls))
         return Ref(name)
 
@@ -230,9 +233,11 @@ class _Entry:
     required: bool
     default: Any
     doc: str
+    deprecated: str = ""
 
 
 def _model_fields(cls: type[BaseModel]) -> Iterable[_Entry]:
+    cls.model_rebuild(raise_errors=False)  # one that names a later class is not complete yet
     for name, info in cls.model_fields.items():
         read = info.validation_alias or info.alias or name
         written = info.serialization_alias or info.alias or name
@@ -247,8 +252,21 @@ def _model_fields(cls: type[BaseModel]) -> Iterable[_Entry]:
         doc = info.description or ""
         required = info.is_required()
         yield _Entry(
-            name, str(read), info.annotation, metadata, required, _json(default, required), doc
+            name,
+            str(read),
+            info.annotation,
+            metadata,
+            required,
+            _json(default, required),
+            doc,
+            deprecation(info.deprecated),
         )
+
+
+def _is_literal(hint: Any) -> bool:
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    return get_origin(hint) is Literal
 
 
 def _dataclass_fields(cls: Any, at: Any) -> Iterable[_Entry]:
@@ -260,6 +278,14 @@ def _dataclass_fields(cls: Any, at: Any) -> Iterable[_Entry]:
             doc = str(entry.metadata.get("doc", ""))
             default = _json(default, required)
             yield _Entry(entry.name, entry.name, hints[entry.name], [], required, default, doc)
+
+
+def deprecation(mark: Any) -> str:
+    """What ``@deprecated("use x")``, ``Field(deprecated="use x")`` or ``deprecated=True`` say."""
+    if not mark:
+        return ""
+    text = getattr(mark, "message", mark)
+    return text if isinstance(text, str) and text else "is deprecated"
 
 
 def resolve(thing: Any, at: Any) -> dict[str, Any]:

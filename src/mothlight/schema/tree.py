@@ -96,7 +96,8 @@ Node = Scalar | Choice | MediaType | ListOf | MapOf | Nullable | Nothing | Ref
 @dataclass(frozen=True)
 class Field:
     """``name`` in Python, ``wire`` in JSON; ``default`` counts where ``required`` is false, and is
-    a JSON value, or ``...`` where only Python knows it (a default factory)."""
+    a JSON value, or ``...`` where only Python knows it (a default factory). ``deprecated``: what to
+    do instead; "" where it is not."""
 
     name: str
     wire: str
@@ -104,6 +105,7 @@ class Field:
     required: bool
     default: Json = None
     doc: str = ""
+    deprecated: str = ""
 
 
 @dataclass(frozen=True)
