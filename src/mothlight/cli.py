@@ -1,28 +1,23 @@
-"""The command line: ``mothlight serve module:Service``, ``openapi``, ``contract``, ``keys``,
-``models``."""
+"""The command line: ``mothlight serve module:Service``, ``openapi``, ``contract``, ``generate``,
+``create``, ``doctor``, ``keys``, ``models``."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from . import __version__, logs
+from . import __version__, generate, logs
 from .errors import DefinitionError
+from .flutter import command as flutter
 from .settings import Settings
-
-
-class Refused(Exception):
-    """What was asked cannot be done; the message says why."""
+from .target import Refused, find_app, unfit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     contract = commands.add_parser("contract", help="print the contract that clients are made from")
     contract.set_defaults(run=_contract)
     _add_target(contract)
+
+    flutter.add(commands)
+    generate.add(commands)
 
     _add_keys(commands.add_parser("keys", help="API keys: who may call"))
 
@@ -175,7 +173,7 @@ def _keys_file(given: Path | None) -> Path:
         try:
             given = Settings(**_NO_OPTIONS).keys
         except ValidationError as error:
-            raise _unfit(error) from None
+            raise unfit(error) from None
     return given or Path("keys.toml")
 
 
@@ -229,69 +227,6 @@ def _models_list() -> int:
         state = "cached" if entry.cached else f"{entry.archive_bytes / 1e6:.0f} MB to get"
         print(f"{entry.name:20} {state:14} {entry.licence:12} {entry.about}")
     return 0
-
-
-def find_app(target: str, options: dict[str, Any]) -> Any:
-    """The App of ``module:name``, ``path/to/file.py:name`` or ``module``; ``options`` are settings
-    that go before the App's own. Raises Refused with the mend."""
-    from .app import App
-
-    module_name, _, name = target.partition(":")
-    module = _import(module_name)
-    found: Any = module
-    for part in filter(None, name.split(".")):
-        if not hasattr(found, part):
-            there = [k for k, v in vars(found).items() if hasattr(v, "__mothlight__")]
-            hint = f"; its services are {', '.join(there)}" if there else ""
-            raise Refused(f"{module_name} has no {part!r}{hint}")
-        found = getattr(found, part)
-    try:
-        if isinstance(found, App):
-            return found.with_settings(**options)
-        if found is not module:
-            return App(found, **options)
-        services = [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type)
-            and "__mothlight__" in vars(value)
-            and value.__module__ == module.__name__
-        ]
-        if not services:
-            raise Refused(
-                f"{module_name} defines no service\n"
-                "  mark a class with @service, or name what to serve:   mothlight serve module:Name"
-            )
-        return App(*services, **options)
-    except ValidationError as error:
-        raise _unfit(error) from None
-
-
-def _unfit(error: ValidationError) -> Refused:
-    lines = [
-        f"--{'.'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}" for e in error.errors()
-    ]
-    return Refused("\n  ".join(["these settings do not fit:", *lines]))
-
-
-def _import(name: str) -> ModuleType:
-    path = Path(name)
-    if path.suffix == ".py":
-        if not path.exists():
-            raise Refused(f"there is no file {name}")
-        sys.path.insert(0, str(path.resolve().parent))
-        name = path.stem
-    else:
-        sys.path.insert(0, "")
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-            raise Refused(
-                f"there is no module {name!r} here ({Path.cwd()})\n"
-                "  write   mothlight serve my_module:MyService   in the folder of my_module.py"
-            ) from None
-        raise
 
 
 if __name__ == "__main__":

@@ -1,0 +1,48 @@
+"""Declared errors: an exception each."""
+
+from __future__ import annotations
+
+import re
+
+from ..schema import Nullable
+from . import text
+from .api import Api, ErrorPlan
+from .layout import BLANK, HARD, Assign, Doc, Nest, call, declared, join
+from .types import Dart
+
+
+def error_class(api: Api, plan: ErrorPlan) -> Doc:
+    """The exception of a declared error; its fields are read when they are asked for."""
+    dart = Dart(api)
+    members: list[Doc] = [
+        (text.plain("The error that the server describes."), f"{plan.name}(super.problem);")
+    ]
+    for name, wire, node, required in plan.fields:
+        type_, decoder = dart.type(node), dart.decoder(node)
+        read = call("problem.map.read", text.string(wire), decoder)
+        if not required:
+            type_ = type_ if type_.endswith("?") else f"{type_}?"
+            decoder = decoder if isinstance(node, Nullable) else call("nullable", decoder)
+            read = call("problem.map.readOr", text.string(wire), decoder, "null")
+        members.append(
+            (
+                text.plain(f"{text.code(wire)} of the error."),
+                declared(f"late final {type_}", name),
+                Assign(" =", read, "always"),
+                ";",
+            )
+        )
+    return (
+        text.comment(template(plan.doc), f"`{plan.wire}` of the server.", indent=0),
+        f"final class {plan.name} extends ApiException {{",
+        Nest(2, (HARD, join(members, BLANK))),
+        HARD,
+        "}",
+    )
+
+
+def template(doc: str) -> str:
+    """The message of an error, its fields shown as code."""
+    shown = re.sub(r"\{([A-Za-z_]\w*)[^{}]*\}", r"``\1``", doc)
+    shown = shown.replace("{{", "{").replace("}}", "}")
+    return shown[:1].upper() + shown[1:]

@@ -1,0 +1,1 @@
+export 'src/widgets.dart' show PlatformException, TextCapitalization;
