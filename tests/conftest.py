@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+import os
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+import dart_format
+import dart_vm
+import npm_package
 from live import Live, free_port
 
 
@@ -70,3 +74,28 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     )
     yield server.wait(240)
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def dart() -> Path:
+    """A Dart VM. CI does without none; elsewhere who has none is told what was not tried."""
+    try:
+        return dart_vm.dart()
+    except dart_vm.NoDart as error:
+        _not_run(f"no Dart code was tried: {error}")
+
+
+@pytest.fixture(scope="session")
+def format_dart() -> Callable[[Mapping[str, str]], dict[str, str]]:
+    """The real `dart format`: sources by name, as it writes them. The same holds for it."""
+    try:
+        dart_format.format_all({})
+    except npm_package.NotFetched as error:
+        _not_run(f"the format of Dart code was not looked at: {error}")
+    return dart_format.format_all
+
+
+def _not_run(what: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI runs the Dart tests: {what}")
+    pytest.skip(f"NOT RUN, {what}")

@@ -5,7 +5,6 @@ and the three service classes themselves in a real Dart VM."""
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import string
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-import dart_vm
 from live import Answer, Live, wait_until
 
 pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -180,16 +178,6 @@ def test_a_connection_is_kept_for_the_next_call(demo: Live) -> None:
 
 
 # And the classes themselves
-
-
-@pytest.fixture(scope="module")
-def dart() -> Path:
-    try:
-        return dart_vm.dart()
-    except dart_vm.NoDart as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI runs the Dart tests: {error}")
-        pytest.skip(f"NOT RUN, the tutorial's Dart code was not tried: {error}")
 
 
 def test_the_tutorials_service_classes_work_in_a_dart_vm(demo: Live, dart: Path) -> None:

@@ -81,13 +81,7 @@ def _use(api: Api, plan: ServicePlan, method: MethodPlan) -> Doc:
         return ("await for (final item in ", made, ") {", Nest(2, (HARD, show)), HARD, "}")
     if is_void:
         return ("await ", made, ";")
-    return (
-        f"final {method.name}",
-        Assign(" =", ("await ", made), "always"),
-        ";",
-        HARD,
-        f"stdout.writeln({method.name});",
-    )
+    return (call("stdout.writeln", ("await ", made)), ";")
 
 
 def _example(api: Api) -> str:
