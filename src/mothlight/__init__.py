@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .client import AsyncClient, Client, ConnectionFailed, StreamCut
     from .keys import ApiKeys
     from .media import Audio, AudioLimits, File, FileLimits, Image, ImageLimits
-    from .server import serve
+    from .serving import serve
     from .settings import Settings
 
 __version__ = "0.1.0.dev0"
@@ -61,7 +61,7 @@ _LATER = {
     "Settings": ".settings",
     "StartupError": ".backend",
     "StreamCut": ".client",
-    "serve": ".server",
+    "serve": ".serving",
 }
 
 __all__ = [

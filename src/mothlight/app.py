@@ -131,6 +131,12 @@ class App:
 
     # Its life
 
+    def launch(self) -> None:
+        """Starts the worker processes ahead of ``start``, which waits for them: they import their
+        models while this process imports its server. Raises OSError."""
+        if isinstance(self.backend, Pool):
+            self.backend.launch()
+
     async def start(self) -> None:
         """Starts the workers, and returns when every model is loaded. Raises StartupError, and
         DefinitionError where the file of API keys cannot be read."""

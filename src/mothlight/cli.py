@@ -1,5 +1,5 @@
 """The command line: ``mothlight serve module:Service``, ``openapi``, ``contract``, ``generate``,
-``create``, ``doctor``, ``keys``, ``models``."""
+``create``, ``doctor``, ``demo``, ``keys``, ``models``."""
 
 from __future__ import annotations
 
@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     flutter.add(commands)
     generate.add(commands)
 
+    demo = commands.add_parser("demo", help="serve real models on port 5000 (or MOTHLIGHT_PORT)")
+    demo.set_defaults(run=_demo)
+
     _add_keys(commands.add_parser("keys", help="API keys: who may call"))
 
     models = commands.add_parser("models", help="weights of the demo's models")
@@ -141,7 +144,7 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(target: str, **given: Any) -> int:
-    from .server import serve
+    from .serving import serve
 
     return serve(find_app(target, given))
 
@@ -163,6 +166,12 @@ def _openapi(target: str, version: str) -> int:
 def _contract(target: str) -> int:
     print(json.dumps(find_app(target, {}).contract, indent=2))
     return 0
+
+
+def _demo() -> int:
+    from .demo.__main__ import main
+
+    return main()
 
 
 _NO_OPTIONS: dict[str, Any] = {}

@@ -15,11 +15,10 @@ from typing import Any
 
 import uvicorn
 
-from . import logs, reload
+from . import reload
 from .app import App
-from .backend.base import ENVIRONMENT, StartupError
+from .backend.base import StartupError
 from .connection import Connection
-from .errors import DefinitionError
 from .memory import settle
 
 log = logging.getLogger("mothlight")
@@ -160,14 +159,8 @@ def _lan_address() -> str:
             return "127.0.0.1"
 
 
-def serve(app: App) -> int:
+def run(app: App) -> int:
     """Serves until it is told to stop; the exit status (3 when a service could not be started)."""
-    if os.environ.get(ENVIRONMENT):
-        raise DefinitionError(
-            "serve() was reached while a worker imported this module",
-            'guard it:   if __name__ == "__main__": mothlight.serve(app)',
-        )
-    logs.set_up(app.settings.log, app.settings.log_level)
     server = Server(app)
     settle()
     given = reload.given_socket()

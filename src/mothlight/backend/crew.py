@@ -70,6 +70,7 @@ class Crew:
         self.service, self.terms = service, terms
         self.scheduler = scheduler(lambda: self._processes)
         self._processes: list[Process] = []
+        self._early: list[Process] = []  # launched before there is an event loop
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._pause = _FIRST_PAUSE
@@ -106,10 +107,19 @@ class Crew:
             held[number] = held.get(number, 0) + process.memory
         return held
 
+    def launch(self) -> None:
+        """Starts the workers' processes, for ``start`` to wait for them. Raises OSError."""
+        for placement in self.terms.placements:
+            process = self._process(placement)
+            process.launch()
+            self._early.append(process)
+
     async def start(self) -> None:
         self._stopping = False
         self.scheduler.loop = asyncio.get_running_loop()
-        await asyncio.gather(*(self._hire(placement) for placement in self.terms.placements))
+        early, self._early = self._early, []
+        processes = early or [self._process(placement) for placement in self.terms.placements]
+        await asyncio.gather(*map(self._hire, processes))
         self._spawn(self._watch())
 
     def _spawn(self, work: Any) -> None:
@@ -117,7 +127,7 @@ class Crew:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _hire(self, placement: wire.Placement) -> None:
+    def _process(self, placement: wire.Placement) -> Process:
         process = Process(
             self.service,
             self.scheduler,
@@ -125,6 +135,9 @@ class Crew:
             self.terms.log,
             died=lambda: self._replace(process),
         )
+        return process
+
+    async def _hire(self, process: Process) -> None:
         self._processes.append(process)
         try:
             await process.start(self.terms.start_timeout)
@@ -166,7 +179,7 @@ class Crew:
         while not self._stopping:
             await asyncio.sleep(self._pause)
             try:
-                await self._hire(placement)
+                await self._hire(self._process(placement))
             except (StartupError, OSError) as error:
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE)
                 metrics.worker_restarted(self.service.name, "start")
@@ -231,7 +244,7 @@ class Crew:
 
     async def _succeed(self, old: Process) -> None:
         try:
-            await self._hire(old.placement)
+            await self._hire(self._process(old.placement))
         except (StartupError, OSError) as error:
             raise StartupError(f"{error}\nthe old worker serves on") from error
         old.retiring = True

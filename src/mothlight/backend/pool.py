@@ -42,6 +42,12 @@ class Pool:
             for service in services
         }
 
+    def launch(self) -> None:
+        """Starts the workers' processes before there is an event loop, for ``start`` to wait for
+        them. Raises OSError."""
+        for crew in self._crews.values():
+            crew.launch()
+
     async def start(self) -> None:
         try:
             await asyncio.gather(*(crew.start() for crew in self._crews.values()))

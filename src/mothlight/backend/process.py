@@ -19,7 +19,7 @@ from ..service import Method, Service
 from . import obituary, wire
 from .arena import Arena
 from .base import StartupError
-from .launch import launch
+from .launch import Launched, launch
 from .running import CONCURRENCY, Running
 from .scheduler import Scheduler
 from .ticket import Ticket
@@ -73,6 +73,7 @@ class Process(asyncio.Protocol):
         self.started: asyncio.Future[None]
         self.closed: asyncio.Future[None]
         self._transport: asyncio.Transport | None = None
+        self._launched: Launched | None = None
         self._popen: subprocess.Popen[bytes] | None = None
         self._requests: Arena | None = None
         self._answers: Arena | None = None
@@ -83,12 +84,19 @@ class Process(asyncio.Protocol):
         self._busy = 0  # synchronous batches in the worker; the others run side by side
         self._answered = 0.0  # when the last of them was answered
 
+    def launch(self) -> None:
+        """Starts the process, which imports what it needs while nobody waits yet. Raises
+        OSError."""
+        self._launched = launch(self.service, self.placement)
+
     async def start(self, timeout: float) -> None:
         """Starts the process and waits until its model is loaded. Raises StartupError."""
         loop = asyncio.get_running_loop()
         self.started, self.closed = loop.create_future(), loop.create_future()
-        launched = launch(self.service, self.placement)
-        self._popen, ours, self._requests, self._answers = launched
+        if self._launched is None:
+            self.launch()
+        assert self._launched is not None
+        self._popen, ours, self._requests, self._answers = self._launched
         try:
             async with asyncio.timeout(timeout):
                 self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)

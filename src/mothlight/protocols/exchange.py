@@ -69,7 +69,6 @@ class Exchange:
         if self.timeline is not None and self.observer is not None:
             self.timeline.error = self.timeline.error or error
             self.observer.end(self.timeline, self.method, self.name, code, status, seconds)
-            self.timeline.error = None  # a kept call has the timeline, and would have its frames
 
 
 async def principal(

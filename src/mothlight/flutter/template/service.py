@@ -3,7 +3,7 @@
 They are the demo's, so that the app shows something at once. Put your own into `__init__` and the
 three methods, change the messages as you like, and make the app's package anew:
 
-mothlight generate dart service:Models -o packages
+mothlight generate dart service:Models -o packages/mothlight_app_api
 """
 
 from __future__ import annotations

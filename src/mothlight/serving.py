@@ -1,0 +1,24 @@
+"""Serving: an App over HTTP, from the start of its workers to the end of the process."""
+
+from __future__ import annotations
+
+import os
+
+from . import logs
+from .app import App
+from .backend.base import ENVIRONMENT
+from .errors import DefinitionError
+
+
+def serve(app: App) -> int:
+    """Serves until it is told to stop; the exit status (3 when a service could not be started)."""
+    if os.environ.get(ENVIRONMENT):
+        raise DefinitionError(
+            "serve() was reached while a worker imported this module",
+            'guard it:   if __name__ == "__main__": mothlight.serve(app)',
+        )
+    logs.set_up(app.settings.log, app.settings.log_level)
+    app.launch()
+    from .server import run  # 0.2 s, in which the workers import their models
+
+    return run(app)
