@@ -65,11 +65,11 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Live]]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """`python -m mothlight.demo`, its real weights loaded, once for all suites that ask it."""
+    """`mothlight demo`, its real weights loaded, once for all suites that ask it."""
     server = Live(
         "",
         tmp_path_factory.mktemp("demo") / "log",
-        command=("-m", "mothlight.demo"),
+        command=("-m", "mothlight", "demo"),
         environment={"MOTHLIGHT_PORT": str(free_port())},
     )
     yield server.wait(240)

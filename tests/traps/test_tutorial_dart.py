@@ -8,17 +8,16 @@ import json
 import random
 import re
 import string
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from tutorial import PHOTOS, run_dart
 
 from live import Answer, Live, wait_until
 
 pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(400)]
 
-PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 CATS = {281, 282, 285}
 
 
@@ -180,12 +179,11 @@ def test_a_connection_is_kept_for_the_next_call(demo: Live) -> None:
 # And the classes themselves
 
 
-def test_the_tutorials_service_classes_work_in_a_dart_vm(demo: Live, dart: Path) -> None:
-    script = Path(__file__).with_name("tutorial.dart")
-    command = [dart, script, demo.url, PHOTOS / "chelsea.jpg"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    shown = [json.loads(line) for line in done.stdout.splitlines()]
+def test_the_tutorials_service_classes_work_in_a_dart_vm(
+    demo: Live, dart: Path, tmp_path: Path
+) -> None:
+    said = run_dart(dart, demo, tmp_path, "tutorial.dart", "chelsea.jpg")
+    shown = [json.loads(line) for line in said.splitlines()]
     scores = [entry["value"] for entry in shown if entry["name"] == "score"]
     assert len(scores) == 2 and scores[0] > 0.7 and scores[1] < 0.4
     found = {entry["name"]: entry["value"] for entry in shown}

@@ -14,7 +14,10 @@ import 'package:tutorial/sentiment_service.dart';
 /// The stream as it ought to be read.
 Stream<int> lines(String base, int count) async* {
   final client = http.Client();
-  final request = http.Request('GET', Uri.parse('$base/stream_numbers?count=$count'));
+  final request = http.Request(
+    'GET',
+    Uri.parse('$base/stream_numbers?count=$count'),
+  );
   final response = await client.send(request);
   yield* response.stream
       .transform(utf8.decoder)
@@ -25,10 +28,14 @@ Stream<int> lines(String base, int count) async* {
 
 Future<void> main(List<String> arguments) async {
   final base = arguments[0];
-  void show(String name, Object? value) => print(jsonEncode({'name': name, 'value': value}));
+  void show(String name, Object? value) =>
+      print(jsonEncode({'name': name, 'value': value}));
 
   final texts = SentimentService(base);
-  for (final text in ['I love Flutter', 'A dull mess. \u{1F98B} \u00fc "quoted"']) {
+  for (final text in [
+    'I love Flutter',
+    'A dull mess. \u{1F98B} \u00fc "quoted"',
+  ]) {
     final double? score = await texts.analyze(text);
     show('score', score);
   }
@@ -36,7 +43,10 @@ Future<void> main(List<String> arguments) async {
 
   final int? found = await ImageService(base).classify(File(arguments[1]));
   show('predicted_class', found);
-  show('not a picture', await ImageService(base).classify(File(Platform.script.toFilePath())));
+  show(
+    'not a picture',
+    await ImageService(base).classify(File(Platform.script.toFilePath())),
+  );
 
   final watch = Stopwatch()..start();
   final times = <int>[];

@@ -1,4 +1,4 @@
-"""``python -m mothlight.demo``: serves the demo on port 5000 (or ``MOTHLIGHT_PORT``), and shows a
+"""``mothlight demo``: serves the demo on port 5000 (or ``MOTHLIGHT_PORT``), and shows a
 call of each method.
 
 The weights (about 120 MB) are fetched first, once.
@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 from mothlight import App, serve
@@ -55,6 +56,10 @@ def show(base: str) -> None:
 
 
 def main() -> int:
+    """Serves until it is ended; the exit status."""
+    if not find_spec("torch"):
+        print('mothlight demo: torch is missing: pip install "mothlight[demo]"', file=sys.stderr)
+        return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
@@ -62,7 +67,7 @@ def main() -> int:
         for name in MODELS:
             get(name)
     except WeightsError as error:
-        print(f"mothlight.demo: {error}", file=sys.stderr)
+        print(f"mothlight demo: {error}", file=sys.stderr)
         return 2
     from .app import Numbers, Photos, Sentiment, Voice, Writer
 
