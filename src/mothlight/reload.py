@@ -9,6 +9,7 @@ All servers accept from the one socket, so that no connection is refused in betw
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -28,6 +29,7 @@ SOCKET, READY = "MOTHLIGHT_SOCKET", "MOTHLIGHT_READY"
 """In a server's environment: the descriptor of the socket that it serves, and of the pipe to which
 it writes when it is ready."""
 
+TAKEN = "port %d is in use; stop who has it, or take another (--port 0: any)"
 _STEP = 500  # milliseconds between two looks at whether the server lives
 _GRACE = 5.0  # seconds beyond a server's own grace before it is killed
 
@@ -138,4 +140,11 @@ def supervise(target: str, arguments: Sequence[str], host: str, port: int, grace
     path = Path(target.partition(":")[0])
     folder = path.resolve().parent if path.suffix == ".py" else Path.cwd()
     command = [sys.executable, "-m", "mothlight", *(a for a in arguments if a != "--reload")]
-    return Supervisor(command, host, port, grace, [folder]).run()
+    try:
+        supervisor = Supervisor(command, host, port, grace, [folder])
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        log.error(TAKEN, port)
+        return 3
+    return supervisor.run()

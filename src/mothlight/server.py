@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -130,12 +131,12 @@ class Server(uvicorn.Server):
                 kind = " (stream)" if method.cardinality.streams_out else ""
                 verb = "WS" if method.cardinality.streams_in else method.verb
                 lines.append(f"  {verb:6} {method.path}{kind}")
-        lines.append(f"  docs            http://127.0.0.1:{port}/docs")
+        lines.append(f"  docs             http://127.0.0.1:{port}/docs")
         lines.append(f"  Android emulator http://10.0.2.2:{port}")
         if settings.host in ("0.0.0.0", "::"):
-            lines.append(f"  phones here     http://{_lan_address()}:{port}")
+            lines.append(f"  phones here      http://{_lan_address()}:{port}")
         else:
-            lines.append("  phones          --host 0.0.0.0 lets them in")
+            lines.append("  phones           --host 0.0.0.0 lets them in")
         return "\n".join(lines)
 
 
@@ -159,10 +160,34 @@ def _lan_address() -> str:
             return "127.0.0.1"
 
 
+def _is_taken(host: str, port: int) -> bool:
+    """Whether another server listens there."""
+    try:
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        return False  # uvicorn says what is wrong with it
+    for family, kind, protocol, _, address in places:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                if os.name == "posix":
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as asyncio does
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+    return False
+
+
 def run(app: App) -> int:
     """Serves until it is told to stop; the exit status (3 when a service could not be started)."""
+    given = reload.given_socket()
+    host, port = app.settings.host, app.settings.port
+    if not given and _is_taken(host, port):  # before the models are loaded, which takes long
+        log.error(reload.TAKEN, port)
+        return 3
     server = Server(app)
     settle()
-    given = reload.given_socket()
     server.run([given] if given else None)
     return 0 if server.started else 3

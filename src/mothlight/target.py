@@ -1,14 +1,24 @@
-"""Targets of commands: ``module:Service`` on the command line as an App."""
+"""Targets of commands: what ``module:Service`` and its like on the command line stand for."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import sys
+import time
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
+
+from .errors import DefinitionError
+
+MAX_CONTRACT = 16 * 1024 * 1024
+"""Bytes of a contract that comes from elsewhere."""
+_TIMEOUT = 10.0
+_IMPORTLIB = (str(importlib.__file__), "<frozen importlib")
 
 
 class Refused(Exception):
@@ -76,4 +86,79 @@ def _import(name: str) -> ModuleType:
                 f"there is no module {name!r} here ({Path.cwd()})\n"
                 "  write   mothlight serve my_module:MyService   in the folder of my_module.py"
             ) from None
+        raise Refused(_told(name, error)) from None
+    except DefinitionError:
         raise
+    except Exception as error:
+        raise Refused(_told(name, error)) from None
+
+
+def _told(name: str, error: Exception) -> str:
+    """Why a module cannot be imported: the traceback from its own first line on."""
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_code.co_filename.startswith((__file__, *_IMPORTLIB)):
+        trace = trace.tb_next
+    told = "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+    return f"{name} cannot be imported\n{told}"
+
+
+# Contracts, of an App or from elsewhere
+
+
+def find_contract(target: str) -> dict[str, Any]:
+    """The contract of ``module:name`` and its like, of the server at a URL, or in a .json file.
+    Raises Refused."""
+    if is_url(target):
+        return _fetch(target)
+    if target.endswith(".json"):
+        return _from_file(Path(target))
+    contract: dict[str, Any] = find_app(target, {}).contract
+    return contract
+
+
+def is_url(target: str) -> bool:
+    """Whether it names a server."""
+    return target.startswith(("http://", "https://"))
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return _parsed(file.read(MAX_CONTRACT + 1), str(path))
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _parsed(data: bytes, where: str) -> dict[str, Any]:
+    if len(data) > MAX_CONTRACT:
+        raise Refused(f"{where} has more than {MAX_CONTRACT >> 20} MiB: that is no contract")
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or "services" not in found:
+        raise Refused(f"{where} is no contract; `mothlight contract` prints one")
+    return found
+
+
+def _fetch(url: str) -> dict[str, Any]:
+    """A server's contract."""
+    try:
+        import httpx2
+    except ImportError:
+        raise Refused('a contract from a URL needs:   pip install "mothlight[client]"') from None
+    place = url if url.endswith("/contract") else f"{url.rstrip('/')}/contract"
+    try:
+        with httpx2.Client(timeout=_TIMEOUT) as client, client.stream("GET", place) as response:
+            if response.status_code != 200:
+                raise Refused(f"{place} answers {response.status_code}")
+            data, deadline = bytearray(), time.monotonic() + 3 * _TIMEOUT
+            for chunk in response.iter_bytes():
+                data += chunk
+                if len(data) > MAX_CONTRACT:
+                    break
+                if time.monotonic() > deadline:
+                    raise Refused(f"{place} takes longer than {3 * _TIMEOUT:g} s")
+            return _parsed(bytes(data), place)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise Refused(f"{place} cannot be read: {error or type(error).__name__}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -68,9 +69,36 @@ def test_a_wrong_setting(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_module_that_misses_another_shows_its_own_traceback(tmp_path: Path) -> None:
     (tmp_path / "half.py").write_text("import no_such_package\n")
     done = run("serve", "half", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
+    assert done.stderr.startswith("mothlight: half cannot be imported\n")
     assert "No module named 'no_such_package'" in done.stderr
     assert "there is no module 'half'" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "last"), [("x = 1 / 0\n", "ZeroDivisionError"), ("x = = 1\n", "SyntaxError")]
+)
+def test_the_traceback_of_a_module_begins_with_its_own_line(
+    text: str, last: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.py").write_text(text)
+    done = run("serve", "broken", cwd=tmp_path)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert lines[0] == "mothlight: broken cannot be imported"
+    assert lines[-1].startswith(last)
+    assert [line for line in lines if "File" in line and "broken.py" not in line] == []
+
+
+@pytest.mark.parametrize("option", [[], ["--reload"]])
+def test_a_port_that_is_in_use_is_said_before_anything_loads(option: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run("serve", DESK, "--host=127.0.0.1", f"--port={port}", *option)
+    assert done.returncode == 3
+    assert f"port {port} is in use" in done.stderr
+    assert "loading" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_documents(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,23 @@ def test_a_fresh_project_is_clean(app: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == "All is well: android, ios, macos, web.\n"
 
 
+def test_an_app_without_platforms_is_told_how_it_gets_them(
+    app: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for platform in ("android", "ios", "macos", "web"):
+        shutil.rmtree(app / platform)
+    assert cli.main(["doctor", str(app)]) == 0
+    assert "flutter create ." in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there_and_one_that_is_broken_have_their_own_mends(app: Path) -> None:
+    (app / MAIN).write_text("<manifest>")
+    assert only(app, MAIN).mend.startswith("mend it, or take it")
+    (app / MAIN).unlink()
+    missing = only(app, MAIN)
+    assert (missing.reason, missing.mend[:7]) == ("it is not there", "take it")
+
+
 TAKEN = [
     (MAIN, "android.permission.INTERNET", "android.permission.VIBRATE", "permission.INTERNET"),
     (MAIN, "<application\n", '<application android:usesCleartextTraffic="true"\n', "remove"),

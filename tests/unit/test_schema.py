@@ -5,18 +5,18 @@ from __future__ import annotations
 import collections.abc
 import datetime
 import decimal
+import enum
 import json
 import typing
 import uuid
-from typing import Annotated, Any, Literal, NewType
+from typing import Annotated, Any, ForwardRef, Generic, Literal, NewType, TypeVar
 
 import pytest
 from messages import Circle, Rich
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, Field, RootModel, TypeAdapter, ValidationError
 
 from mothlight import File, FileLimits
 from mothlight.errors import DefinitionError
-from mothlight.method import Cardinality
 from mothlight.schema import (
     Choice,
     Enum,
@@ -35,6 +35,7 @@ from mothlight.schema import (
 
 # Hints as nodes
 
+T = TypeVar("T")
 UserId = NewType("UserId", int)
 
 
@@ -130,6 +131,7 @@ class Untagged(BaseModel):
         (object, "has no form on the wire", "a phone needs a type"),
         (collections.abc.Iterable[int], "has no form on the wire", "pydantic model"),
         (complex, "has no form on the wire", "class Review(BaseModel)"),
+        (ForwardRef("Nowhere"), "'Nowhere' is not known at run time", "`if TYPE_CHECKING:`"),
     ],
 )
 def test_what_has_no_form_is_refused(hint: Any, what: str, mend: str) -> None:
@@ -180,7 +182,60 @@ def test_a_union_may_contain_itself_and_name_what_comes_later() -> None:
     assert isinstance(reader.types["Later"], Message)
 
 
-@pytest.mark.parametrize("hint", [Literal[b"x"], Literal[Cardinality.UNARY]])
+class Side(enum.StrEnum):
+    LEFT = "left"
+    RIGHT = "right"
+
+
+class Gear(enum.IntEnum):
+    FIRST = 1
+
+
+class Mood(enum.Enum):
+    GOOD = "good"
+
+
+class Left(BaseModel):
+    kind: Literal[Side.LEFT] = Side.LEFT
+
+
+class Right(BaseModel):
+    kind: Literal[Side.RIGHT] = Side.RIGHT
+    gear: Literal[Gear.FIRST, 2] = 2
+
+
+def test_literals_of_enum_members_are_their_values_where_pydantic_reads_these() -> None:
+    reader = Reader()
+    hint = Annotated[Left | Right, Field(discriminator="kind", title="Turn")]
+    assert reader.read(hint, "it") == Ref("Turn")
+    union, right = reader.types["Turn"], reader.types["Right"]
+    assert isinstance(union, Union) and isinstance(right, Message)
+    assert union.variants == {"left": "Left", "right": "Right"}
+    assert [field.type for field in right.fields] == [Choice(("right",)), Choice((1, 2))]
+    adapter: TypeAdapter[Any] = TypeAdapter(hint)
+    turn = adapter.validate_json('{"kind": "right", "gear": 1}')
+    assert turn == Right(gear=Gear.FIRST)
+    assert adapter.dump_json(turn) == b'{"kind":"right","gear":1}'
+
+
+@pytest.mark.parametrize("hint", [Literal[b"x"], Literal[Mood.GOOD]])
 def test_literals_that_no_json_can_say_are_refused(hint: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(hint).validate_json('"x"' if hint == Literal[b"x"] else '"good"')
     with pytest.raises(DefinitionError, match="from the wire come strings and numbers alone"):
         Reader().read(hint, "it")
+
+
+class Page(BaseModel, Generic[T]):
+    items: list[T]
+
+
+def test_generic_messages_are_named_after_what_they_hold() -> None:
+    reader = Reader()
+    for hint, name in (
+        (Page[int], "PageInt"),
+        (Page[Left], "PageLeft"),
+        (Page[list[str]], "PageListStr"),
+        (Page[Page[int]], "PagePageInt"),
+    ):
+        assert reader.read(hint, "it") == Ref(name)

@@ -198,7 +198,7 @@ def _info(picks_photos: bool) -> Callable[[Path, dict[str, Any]], Iterator[Findi
         if picks_photos:
             wanted |= {
                 "NSPhotoLibraryUsageDescription": "to pick a photo",
-                "NSCameraUsageDescription": "to shoot one",
+                "NSCameraUsageDescription": "to shoot a photo",
             }
         for key, why in wanted.items():
             if not (isinstance(info.get(key), str) and info[key].strip()):
@@ -287,7 +287,8 @@ def _checked(
     try:
         content = read(file)
     except _Unreadable as error:
-        yield Finding(file, str(error), "take it from a new project:   mothlight create my_app")
+        mend = "take it from a new project:   mothlight create another"
+        yield Finding(file, str(error), f"mend it, or {mend}" if file.is_file() else mend)
         return
     yield from check(file, content)
 
@@ -296,6 +297,8 @@ def _read(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
             data = stream.read(_LIMIT + 1)
+    except FileNotFoundError as error:
+        raise _Unreadable("it is not there") from error
     except OSError as error:
         raise _Unreadable(f"it cannot be read: {error.strerror}") from error
     if len(data) > _LIMIT:

@@ -60,7 +60,10 @@ def create(path: Path) -> list[Path]:
 def project(name: str) -> dict[str, str]:
     """The files of the project ``name``, by their paths; all but the runtime's."""
     files = {file: _named(text, name) for file, text in _template().items()}
-    models = Service.of(_module(TEMPLATE / "service.py").Models)
+    try:
+        models = Service.of(_module(TEMPLATE / "service.py").Models)
+    except ImportError as error:  # of an extra, whose message says which
+        raise Unfit(str(error)) from error
     package = f"{name}_api"
     command = f"mothlight generate dart service:Models -o packages/{package}"
     client = generate(build([models]), package=package, command=command, runtime=None)

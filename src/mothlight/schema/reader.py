@@ -95,13 +95,7 @@ class Reader:
         if hint in SCALARS:
             return _scalar(SCALARS[hint], rules)
         if origin is Literal:
-            if any(type(value) not in (str, int, bool, type(None)) for value in args):
-                raise DefinitionError(
-                    f"{where} is {_shown(hint)}: from the wire come strings and numbers alone",
-                    'write the values   Literal["left", "right"]   or the enum itself',
-                    at=at,
-                )
-            return Choice(args)
+            return Choice(_literals(hint, where, at))
         if origin in (typing.Union, types.UnionType):
             return self._union(args, where, metadata, at)
         if isinstance(hint, typing.NewType):
@@ -339,6 +333,22 @@ def _doc(cls: type) -> str:
     return inspect.cleandoc(own)
 
 
+def _literals(hint: Any, where: str, at: Any) -> tuple[Any, ...]:
+    """The values of a literal as they are on the wire."""
+    found = []
+    for value in get_args(hint):
+        # Pydantic finds a member by its JSON value only where it is equal to that.
+        is_equal = isinstance(value, enum.Enum) and isinstance(value, str | int)
+        found.append(value.value if is_equal else value)
+    if any(type(value) not in (str, int, bool, type(None)) for value in found):
+        raise DefinitionError(
+            f"{where} is {_shown(hint)}: from the wire come strings and numbers alone",
+            'write the values   Literal["left", "right"]   or members of a StrEnum or an IntEnum',
+            at=at,
+        )
+    return tuple(found)
+
+
 def _shown(hint: Any) -> str:
     if isinstance(hint, type) and not get_args(hint):
         return f"{hint.__module__}.{hint.__qualname__}".removeprefix("builtins.")
@@ -346,6 +356,12 @@ def _shown(hint: Any) -> str:
 
 
 def _unreadable(hint: Any, where: str, at: Any) -> DefinitionError:
+    if isinstance(hint, typing.ForwardRef):
+        return DefinitionError(
+            f"{where}: the type {hint.__forward_arg__!r} is not known at run time",
+            "import it outside `if TYPE_CHECKING:`, and define it at the module's top level",
+            at=at,
+        )
     shown = _shown(hint)
     if "ndarray" in shown or "Tensor" in shown:
         mend = "return numbers as list[float] (x.tolist()), or raw values as bytes (x.tobytes())"

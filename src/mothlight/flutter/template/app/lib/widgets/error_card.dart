@@ -98,13 +98,18 @@ class ErrorCard extends StatelessWidget {
     ),
     UnauthenticatedException() => (
       Icons.lock_outline,
-      'Who are you?',
-      'The server wants you to sign in.',
+      'Please sign in',
+      'The server wants to know who calls.',
     ),
     SupersededException() => (
       Icons.update,
       'A newer request took its place',
       '',
+    ),
+    ApiException(status: 413) => (
+      Icons.photo_library_outlined,
+      'That is too large',
+      'Take a smaller one.',
     ),
     ApiException(:final message) => (
       Icons.error_outline,
