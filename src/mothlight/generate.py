@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shlex
@@ -11,18 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from . import dart
 from .dart import folder as folders
 from .dart.names import RESERVED, snake
-from .target import Refused, find_app
+from .target import Refused, find_contract, is_url
 
-MAX_CONTRACT = 16 * 1024 * 1024
-"""Bytes of a contract that comes from elsewhere."""
-_TIMEOUT = 10.0
 _POLL = 2.0  # seconds between two looks at a server's contract
+_LOOK = 200  # milliseconds until a look at files without a change ends
 
 
 def add(commands: Any) -> None:
@@ -59,26 +57,59 @@ def run(
     package = _package(name, out)
     if runtime is not None and not re.fullmatch(r"[\^<>=0-9.a-z +-]+", runtime):
         raise Refused(f"--runtime {runtime!r} is no version; write   --runtime '^0.1.0'")
+    job = _Job(out, package, _command(target, out, name, runtime), runtime)
+    if watch and is_url(target):
+        return _watch_server(target, job)
     if watch:
-        return _watch(target, out, name, runtime)
-    command = (check and folders.command_of(out, package)) or _command(target, out, name, runtime)
-    try:
-        files = dart.generate(_contract(target), package, command, runtime)
-        found = folders.changes(out, files)
-        if runtime is None:
-            found = folders.runtime_changes(out.resolve().parent / folders.RUNTIME) + found
-    except (dart.Unreadable, folders.NotOurs) as error:
-        raise Refused(str(error)) from error
-    if not check:
-        folders.apply(found)
-        print(f"{package}: {len(files)} files, {len(found)} changed, in {out}")
-        return 0
-    for change in found:
-        shown = os.path.relpath(change.path)
-        print(f"{shown}: {'is no longer made' if change.text is None else 'is stale'}")
-    if found:
+        return _watch_files(target, out, name, runtime)
+    contract = find_contract(target)
+    if check:
+        return job.check(contract)
+    job.make(contract)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A package that is to be in a folder."""
+
+    out: Path
+    package: str
+    command: str
+    runtime: str | None
+
+    def make(self, contract: dict[str, Any]) -> None:
+        """Writes what is not as it must be, and says how much that was."""
+        for folder, changes in self._changes(contract, self.command).items():
+            folders.apply(changes)
+            print(f"{folder}: {len(changes)} files written", flush=True)
+
+    def check(self, contract: dict[str, Any]) -> int:
+        """Says what is not as it must be; 1 where anything is. The files may have been made by
+        another command: of another folder, or on another machine."""
+        command = folders.command_of(self.out, self.package) or self.command
+        found = self._changes(contract, command)
+        for folder, changes in found.items():
+            if changes and not folder.exists():
+                print(f"{folder} is missing")
+                continue
+            for change in changes:
+                print(f"{change.path} {change.why}")
+        if not any(found.values()):
+            return 0
         print(f"make it anew:   {command}", file=sys.stderr)
-    return 1 if found else 0
+        return 1
+
+    def _changes(self, contract: dict[str, Any], command: str) -> dict[Path, list[folders.Change]]:
+        beside = Path(os.path.normpath(self.out / ".." / folders.RUNTIME))
+        try:
+            files = dart.generate(contract, self.package, command, self.runtime)
+            found = {self.out: folders.changes(self.out, files)}
+            if self.runtime is None:
+                found[beside] = folders.runtime_changes(beside)
+        except (dart.Unreadable, folders.NotOurs) as error:
+            raise Refused(str(error)) from error
+        return found
 
 
 def _package(name: str | None, out: Path) -> str:
@@ -94,127 +125,61 @@ def _package(name: str | None, out: Path) -> str:
 
 def _command(target: str, out: Path, name: str | None, runtime: str | None) -> str:
     """The command as it stands in each file: without this machine's folders."""
-    words = ["mothlight", "generate", "dart", _portable(target), "-o", _portable(str(out))]
+    return shlex.join(["mothlight", *_words(_portable(target), _portable(str(out)), name, runtime)])
+
+
+def _words(target: str, out: str, name: str | None, runtime: str | None) -> list[str]:
+    words = ["generate", "dart", target, "-o", out]
     words += ["--name", name] if name is not None else []
-    words += ["--runtime", runtime] if runtime is not None else []
-    return shlex.join(words)
+    return words + (["--runtime", runtime] if runtime is not None else [])
 
 
 def _portable(path: str) -> str:
     return Path(path).name if Path(path).is_absolute() else path
 
 
-# Where the contract is
-
-
-def _contract(target: str) -> dict[str, Any]:
-    if _is_url(target):
-        found = _fetch(target, "")
-        assert found is not None
-        return found[0]
-    if target.endswith(".json"):
-        return _from_file(Path(target))
-    contract: dict[str, Any] = find_app(target, {}).contract
-    return contract
-
-
-def _is_url(target: str) -> bool:
-    return target.startswith(("http://", "https://"))
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return _parsed(file.read(MAX_CONTRACT + 1), str(path))
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _parsed(data: bytes, where: str) -> dict[str, Any]:
-    if len(data) > MAX_CONTRACT:
-        raise Refused(f"{where} has more than {MAX_CONTRACT >> 20} MiB: that is no contract")
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or "services" not in found:
-        raise Refused(f"{where} is no contract; `mothlight contract` prints one")
-    return found
-
-
-def _fetch(url: str, etag: str) -> tuple[dict[str, Any], str] | None:
-    """A server's contract and its ETag; None where it is still the one of ``etag``."""
-    try:
-        import httpx2
-    except ImportError:
-        raise Refused('a contract from a URL needs:   pip install "mothlight[client]"') from None
-    place = url if url.endswith("/contract") else f"{url.rstrip('/')}/contract"
-    headers = {"if-none-match": etag} if etag else {}
-    try:
-        with (
-            httpx2.Client(timeout=_TIMEOUT) as client,
-            client.stream("GET", place, headers=headers) as response,
-        ):
-            if response.status_code == 304:
-                return None
-            if response.status_code != 200:
-                raise Refused(f"{place} answers {response.status_code}")
-            data, deadline = bytearray(), time.monotonic() + 3 * _TIMEOUT
-            for chunk in response.iter_bytes():
-                data += chunk
-                if len(data) > MAX_CONTRACT or time.monotonic() > deadline:
-                    break
-            return _parsed(bytes(data), place), response.headers.get("etag", "")
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise Refused(f"{place} cannot be read: {error or type(error).__name__}") from None
-
-
 # Watching
 
 
-def _watch(target: str, out: Path, name: str | None, runtime: str | None) -> int:
+def _watch_files(target: str, out: Path, name: str | None, runtime: str | None) -> int:
     """Makes the package, and again at each change, in a process of its own: so that the module is
     imported anew."""
-    command = [sys.executable, "-m", "mothlight", "generate", "dart", target, "-o", str(out)]
-    command += ["--name", name] if name is not None else []
-    command += ["--runtime", runtime] if runtime is not None else []
-    for _ in _changes(target):
+    command = [sys.executable, "-m", "mothlight", *_words(target, str(out), name, runtime)]
+    for _ in _looks(target):
         subprocess.run(command, check=False)
     return 0
 
 
-def _changes(target: str) -> Iterator[None]:
-    """Once at the beginning, and at each change of the target."""
-    if _is_url(target):
-        yield from _changes_there(target)
-        return
-    from watchfiles import DefaultFilter, PythonFilter, watch
+def _looks(target: str) -> Iterator[None]:
+    """Once when the files are watched, so that no edit is missed, and at each change of them."""
+    from watchfiles import PythonFilter, watch
 
-    path = Path(target if target.endswith(".json") else target.partition(":")[0])
-    yield
-    if path.suffix == ".json":
-        only = DefaultFilter()
-        folder = path.resolve().parent
-        for changed in watch(folder, watch_filter=only, raise_interrupt=True):
-            if any(Path(name) == path.resolve() for _, name in changed):
-                yield
-        return
-    folder = path.resolve().parent if path.suffix == ".py" else Path.cwd()
-    for _ in watch(folder, watch_filter=PythonFilter(), raise_interrupt=True):
-        yield
+    path = Path(target if target.endswith(".json") else target.partition(":")[0]).resolve()
+    is_file = path.suffix in (".json", ".py")
+    folder = path.parent if is_file else Path.cwd()
+    if not folder.is_dir():
+        raise Refused(f"there is no folder {folder}")
+    only = PythonFilter() if path.suffix != ".json" else lambda _, name: Path(name) == path
+    looks = watch(
+        folder, watch_filter=only, rust_timeout=_LOOK, yield_on_timeout=True, raise_interrupt=True
+    )
+    for number, changed in enumerate(looks):
+        if changed or number == 0:
+            yield
 
 
-def _changes_there(url: str) -> Iterator[None]:
-    etag, complaint = "", ""
+def _watch_server(url: str, job: _Job) -> NoReturn:
+    """Makes the package, and again whenever the server has another contract; a server that is away
+    or has none that can be read is asked again."""
+    made, complaint = None, ""
     while True:
         try:
-            found = _fetch(url, etag)
-            if found is not None and (found[1] != etag or not etag):
-                etag = found[1] or str(found[0].get("hash"))
-                yield
-            complaint = ""
+            contract = find_contract(url)
+            if contract != made:
+                job.make(contract)
+            made, complaint = contract, ""
         except Refused as error:
             if str(error) != complaint:
-                print(f"mothlight: {error}; trying on", file=sys.stderr)
+                print(f"mothlight: {error}; trying on", file=sys.stderr, flush=True)
             complaint = str(error)
         time.sleep(_POLL)

@@ -5,9 +5,11 @@ import 'dart:async';
 
 import 'package:http/http.dart' as http;
 
+import 'src/abortable.dart';
 import 'src/http_adapter.dart';
 // dart:io stands behind the condition: the package stays one for browsers.
 import 'src/http_web.dart' if (dart.library.io) 'src/http_native.dart';
+import 'src/zone.dart';
 
 /// The network of package:http, and WebSockets of dart:io or of the browser.
 final class PackageHttpAdapter implements HttpAdapter {
@@ -29,26 +31,30 @@ final class PackageHttpAdapter implements HttpAdapter {
     final outgoing = _Request(request);
     final http.StreamedResponse? response;
     try {
-      final sending = _client.send(outgoing);
+      final sending = inOwnZone(() => _client.send(outgoing));
       response = await Future.any([
         sending,
         request.abort.then((_) => null), // connecting cannot be aborted
       ]);
       if (response == null) {
-        outgoing.abort();
         unawaited(sending.then(_abandon, onError: (Object _) {}));
-        throw _aborted;
+        throw AdapterException.aborted;
       }
     } on Object catch (error) {
+      outgoing.abort();
       if (outgoing.failure case (final failure, final stack)) {
         Error.throwWithStackTrace(failure, stack);
       }
       throw _failure(error);
     }
+    final body = abortable(response.stream, request.abort, _failure);
+    // After the body's own: package:http before 1.7 keeps a connection that
+    // was aborted before anybody listened.
+    unawaited(request.abort.then((_) => outgoing.abort()));
     return RawResponse(
       status: response.statusCode,
       headers: response.headers,
-      body: _body(response.stream, request.abort, outgoing),
+      body: body,
     );
   }
 
@@ -57,8 +63,9 @@ final class PackageHttpAdapter implements HttpAdapter {
     Uri url, {
     List<String> protocols = const [],
     Map<String, String> headers = const {},
+    int maxMessage = longestMessage,
     required Future<void> abort,
-  }) => connectSocket(url, protocols, headers, abort);
+  }) => connectSocket(url, protocols, headers, maxMessage, abort);
 
   @override
   void close() {
@@ -108,14 +115,12 @@ const AdapterException _closed = AdapterException(
   isPermanent: true,
 );
 
-const AdapterException _aborted = AdapterException('the request was aborted');
-
 void _abandon(http.StreamedResponse response) =>
     unawaited(response.stream.listen(null, onError: (Object _) {}).cancel());
 
 AdapterException _failure(Object error) => switch (error) {
   final AdapterException known => known,
-  http.RequestAbortedException() => _aborted,
+  http.RequestAbortedException() => AdapterException.aborted,
   http.ClientException(:final message) => AdapterException(
     message,
     cause: error,
@@ -133,46 +138,3 @@ AdapterException _failure(Object error) => switch (error) {
 /// Whether a certificate is wrong, or the server speaks no TLS at all.
 bool _speaksOtherwise(String reason) =>
     reason.contains('CERTIFICATE') || reason.contains('WRONG_VERSION');
-
-/// The bytes of an answer, until they end or nobody wants them, whether or not
-/// the client knows how to abort.
-Stream<List<int>> _body(
-  Stream<List<int>> source,
-  Future<void> abort,
-  _Request outgoing,
-) {
-  StreamSubscription<List<int>>? reading;
-  late final StreamController<List<int>> body;
-  void fail(Object error, StackTrace stack) {
-    if (body.isClosed) return; // the client may tell of an abort too
-    final left = reading ??= source.listen(null, onError: (Object _) {});
-    unawaited(left.cancel());
-    body.addError(error, stack);
-    unawaited(body.close());
-  }
-
-  body = StreamController<List<int>>(
-    sync: true,
-    onListen:
-        () =>
-            reading ??= source.listen(
-              body.add,
-              onError:
-                  (Object error, StackTrace stack) =>
-                      fail(_failure(error), stack),
-              onDone: body.close,
-            ),
-    onPause: () => reading?.pause(),
-    onResume: () => reading?.resume(),
-    onCancel: () => reading?.cancel(),
-  );
-  unawaited(
-    abort.then((_) {
-      // In this order: package:http before 1.7 keeps a connection that was
-      // aborted before anybody listened.
-      fail(_aborted, StackTrace.current);
-      outgoing.abort();
-    }),
-  );
-  return body.stream;
-}

@@ -5,19 +5,17 @@ library;
 import 'dart:async';
 import 'dart:io';
 
+import 'src/abortable.dart';
 import 'src/frames.dart';
 import 'src/http_adapter.dart';
+import 'src/io_client.dart';
 import 'src/io_socket.dart';
+import 'src/zone.dart';
 
 /// The network of dart:io.
 final class IoAdapter implements HttpAdapter {
-  /// [client] is closed with the adapter. [maxFrame]: bytes of a message that
-  /// a WebSocket brings.
-  IoAdapter([HttpClient? client, this.maxFrame = 256 * 1024 * 1024])
-    : _client = client ?? _newClient();
-
-  /// Bytes of a WebSocket's message.
-  final int maxFrame;
+  /// [client] is closed with the adapter.
+  IoAdapter([HttpClient? client]) : _client = client ?? newHttpClient();
 
   final HttpClient _client;
 
@@ -26,7 +24,10 @@ final class IoAdapter implements HttpAdapter {
 
   /// Errors of the request's own body pass through as they are.
   @override
-  Future<RawResponse> send(RawRequest request) async {
+  Future<RawResponse> send(RawRequest request) =>
+      inOwnZone(() => _send(request));
+
+  Future<RawResponse> _send(RawRequest request) async {
     final outgoing = await _open(
       request.method,
       request.url,
@@ -55,8 +56,17 @@ final class IoAdapter implements HttpAdapter {
     Uri url, {
     List<String> protocols = const [],
     Map<String, String> headers = const {},
+    int maxMessage = longestMessage,
     required Future<void> abort,
-  }) async {
+  }) => inOwnZone(() => _connect(url, protocols, headers, maxMessage, abort));
+
+  Future<MessageSocket> _connect(
+    Uri url,
+    List<String> protocols,
+    Map<String, String> headers,
+    int maxMessage,
+    Future<void> abort,
+  ) async {
     final key = socketKey();
     final scheme = switch (url.scheme) {
       'ws' => 'http',
@@ -82,7 +92,7 @@ final class IoAdapter implements HttpAdapter {
       }
       return IoSocket(
         await response.detachSocket(),
-        limit: maxFrame,
+        limit: maxMessage,
         pingInterval: const Duration(seconds: 20),
       );
     } on AdapterException {
@@ -111,7 +121,7 @@ final class IoAdapter implements HttpAdapter {
       if (outgoing == null) {
         // It cannot be stopped while it connects; nothing has been sent.
         unawaited(opening.then(_abandon, onError: (Object _) {}));
-        throw _aborted;
+        throw AdapterException.aborted;
       }
       try {
         outgoing.followRedirects = false; // with whose token?
@@ -141,20 +151,11 @@ final class IoAdapter implements HttpAdapter {
       exchange(),
       abort.then((_) {
         outgoing.abort();
-        throw _aborted;
+        throw AdapterException.aborted;
       }),
     ]);
   }
 }
-
-HttpClient _newClient() =>
-    HttpClient()
-      ..connectionTimeout = const Duration(seconds: 10)
-      // Servers keep idle connections for 75 s: what they are about to close
-      // must not be used.
-      ..idleTimeout = const Duration(seconds: 60);
-
-const AdapterException _aborted = AdapterException('the request was aborted');
 
 void _abandon(HttpClientRequest outgoing) {
   outgoing.done.ignore();
@@ -181,38 +182,8 @@ RawResponse _response(HttpClientResponse response, Future<void> abort) {
   return RawResponse(
     status: response.statusCode,
     headers: headers,
-    body: _body(response, abort),
+    body: abortable(response, abort, _failure),
   );
-}
-
-/// The bytes of an answer, until they end or nobody wants them.
-Stream<List<int>> _body(HttpClientResponse response, Future<void> abort) {
-  StreamSubscription<List<int>>? reading;
-  late final StreamController<List<int>> body;
-  body = StreamController<List<int>>(
-    sync: true,
-    onListen:
-        () =>
-            reading ??= response.listen(
-              body.add,
-              onError:
-                  (Object error, StackTrace stack) =>
-                      body.addError(_failure(error), stack),
-              onDone: body.close,
-            ),
-    onPause: () => reading?.pause(),
-    onResume: () => reading?.resume(),
-    onCancel: () => reading?.cancel(),
-  );
-  unawaited(
-    abort.then((_) {
-      if (body.isClosed) return;
-      unawaited((reading ??= response.listen(null)).cancel());
-      body.addError(_aborted, StackTrace.current);
-      unawaited(body.close());
-    }),
-  );
-  return body.stream;
 }
 
 /// The body of a request, which ends when nobody takes it any more, and keeps
@@ -249,11 +220,11 @@ final class _Source {
 AdapterException _failure(Object error) => switch (error) {
   final AdapterException known => known,
   SocketException(:final message, :final osError) => AdapterException(
-    [message, if (osError != null) osError.message].join(': '),
+    {message, if (osError != null) osError.message}.join(': '),
     cause: error,
   ),
   TlsException(:final message, :final osError) => AdapterException(
-    [message, if (osError != null) osError.message].join(': '),
+    {message, if (osError != null) osError.message}.join(': '),
     cause: error,
     isPermanent: _speaksOtherwise('$osError'),
   ),

@@ -146,6 +146,12 @@ void _answers() {
       'application/problem+json',
       (Object error) => _has(error, Code.unknown),
     ),
+    (
+      418,
+      '{"type": "TooLong", "length": 7}', // of another server
+      'application/json',
+      (Object error) => error is! TooLong && _has(error, Code.unknown),
+    ),
   ]) {
     test('an answer that is none of ours: $status $text', () {
       return _with((seen) => seen.text(text, status: status, type: type), (
@@ -168,6 +174,62 @@ void _answers() {
       );
       check(error.message.contains('1000 bytes'), error.message);
     }, maxAnswer: 1000);
+  });
+
+  test('an answer is not read further than it may be long', () {
+    return _with(
+      (seen) async {
+        final response =
+            seen.request.response
+              ..bufferOutput = false
+              ..write('x' * 5000);
+        await response.flush(); // and no end
+      },
+      (rig, transport) async {
+        final error = await throws<DecodeException>(
+          () => transport.unary(
+            echo,
+            'x',
+            options: CallOptions(idle: ms(700), retries: 0),
+          ),
+        );
+        check(error.message.contains('1000 bytes'), error.message);
+      },
+      maxAnswer: 1000,
+    );
+  });
+
+  test('what does not fit is told with its place', () {
+    final scores = method<String, List<int>>(
+      'scores',
+      Cardinality.unary,
+      (json) => JsonMap.of(json, 'Scores').read('scores', listOf(readInt)),
+    );
+    return _with(
+      (seen) => seen.answer({
+        'scores': [1, 'two'],
+      }),
+      (rig, transport) async {
+        final error = await throws<DecodeException>(
+          () => transport.unary(scores, 'x'),
+        );
+        equal(error.path, 'scores[1]');
+      },
+    );
+  });
+
+  test('a state of a newer server is unknown', () {
+    return _with(
+      (seen) => seen.answer({
+        'id': 'abc',
+        'state': 'frozen',
+        'created': '2026-01-31T12:00:00Z',
+      }),
+      (rig, transport) async {
+        final status = await transport.operation(echo, 'abc').status();
+        equal(status.state, CallState.unknown);
+      },
+    );
   });
 
   test('a file is the bytes that came', () {
@@ -228,13 +290,17 @@ void _answers() {
       await transport.unary(
         echo,
         'x',
-        options: const CallOptions(headers: {'x-two': '2'}, priority: 0),
+        options: const CallOptions(
+          headers: {'x-two': '2', 'Accept': 'text/x'},
+          priority: 0,
+        ),
       );
       transport.close();
       final seen = rig.seen.single;
       equal(seen.line, 'POST /api/try/echo');
       equal(seen.header('x-one'), '1');
       equal(seen.header('x-two'), '2');
+      equal(seen.header('accept'), 'text/x'); // however it was written
       equal(seen.header('priority'), 'u=0');
     });
   });

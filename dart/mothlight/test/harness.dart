@@ -5,6 +5,8 @@ import 'dart:async';
 import 'dart:io';
 
 final List<(String, FutureOr<void> Function())> _tests = [];
+final List<(String, FutureOr<void> Function(), Duration)> _due = [];
+bool _isRunning = false;
 
 /// Declares a test.
 void test(String name, FutureOr<void> Function() body) =>
@@ -57,12 +59,20 @@ final class Failure implements Exception {
 /// Runs what was declared, one after the other, each within [limit]; prints
 /// `N passed, N failed` and ends the program. Names that contain [only] alone
 /// are run where it is given.
+///
+/// A program may call the `main` of several files, one at once after the
+/// other: the first call runs the tests of all.
 Future<Never> run({
   Duration limit = const Duration(seconds: 60),
   String? only,
 }) async {
+  _due.addAll([for (final (name, body) in _tests) (name, body, limit)]);
+  _tests.clear();
+  if (_isRunning) return Completer<Never>().future;
+  _isRunning = true;
+  await Future<void>.delayed(Duration.zero);
   var passed = 0, failed = 0;
-  for (final (name, body) in _tests) {
+  for (final (name, body, limit) in _due) {
     if (only != null && !name.contains(only)) continue;
     try {
       await runZonedGuardedAsync(body).timeout(limit);

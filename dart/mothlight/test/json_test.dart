@@ -94,6 +94,8 @@ void main() {
     equal(error.path, 'items[1].a');
     equal(error.message, 'is not a number but a string');
     equal(_misfit(() => map.read('other', readInt)).path, 'other');
+    // Null is a value, and what is not there is none.
+    equal(_misfit(() => map.read('other', nullable(readInt))).path, 'other');
     equal(_misfit(() => JsonMap.of([], 'Answer')).path, '');
     check(_misfit(() => JsonMap.of([], 'X')).message.contains('an object (X)'));
     equal(

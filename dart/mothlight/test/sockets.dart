@@ -134,10 +134,16 @@ final class Browser implements HttpAdapter {
     Uri url, {
     List<String> protocols = const [],
     Map<String, String> headers = const {},
+    int maxMessage = longestMessage,
     required Future<void> abort,
   }) {
     check(headers.isEmpty, 'a browser sends none');
-    return _adapter.connect(url, protocols: protocols, abort: abort);
+    return _adapter.connect(
+      url,
+      protocols: protocols,
+      maxMessage: maxMessage,
+      abort: abort,
+    );
   }
 
   @override

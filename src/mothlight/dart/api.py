@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..method import Cardinality
 from ..schema import (
     Choice,
     Enum,
@@ -170,24 +172,23 @@ def children(named: Any) -> list[Node]:
 
 
 def read(document: Mapping[str, Any], package: str, command: str) -> Api:
-    """The Api of a contract. Raises Unreadable."""
+    """The Api of a contract. Raises Unreadable, or what a lookup raises."""
     version = document.get("mothlight")
     if version != VERSION:
         raise Unreadable(f"the contract is of version {version!r}, this generator reads {VERSION}")
-    try:
-        return _Reader(document, package, command).api
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Unreadable(f"the contract cannot be read: {type(error).__name__}: {error}") from error
+    return _Reader(document, package, command).api
 
 
 class _Reader:
     def __init__(self, document: Mapping[str, Any], package: str, command: str) -> None:
-        self.api = Api(package, command, hash=str(document["hash"]))
+        self.api = Api(package, command, hash=_word(document["hash"]))
         self.scope = Scope(names.TYPES, mark="Model")
         tree = {name: read_named(name, one) for name, one in document["types"].items()}
         self.api.wire_types = tree
         described = document["services"]
-        bases = [self._claim_service(str(one["name"])) for one in described]
+        if not described or not all(one["methods"] for one in described):
+            raise ValueError("it has a service without a method, or no service")
+        bases = [self._claim_service(_word(one["name"])) for one in described]
         if len(bases) > 1:
             base = upper_camel(package).removesuffix("Api") or "Api"
             self.api.all = self.scope.claim(f"{base}Services")
@@ -307,7 +308,7 @@ class _Reader:
             wire=str(described["name"]),
             doc=str(described.get("doc", "")),
             deprecated=str(described.get("deprecated", "")),
-            cardinality=str(described["cardinality"]),
+            cardinality=Cardinality(described["cardinality"]).value,
             verb=str(described["http"]["verb"]),
             path=str(described["http"]["path"]),
             parameter=parameter,
@@ -318,6 +319,13 @@ class _Reader:
             default=described.get("default", ...),
             errors=tuple(described.get("errors", ())),
         )
+
+
+def _word(value: Any) -> str:
+    """A text that stands in files as it is, where a newline would begin code of a stranger."""
+    if not isinstance(value, str) or not re.fullmatch(r"[\w:.-]*", value):
+        raise ValueError(f"{value!r} is no name")
+    return value
 
 
 def _upper(name: str) -> str:

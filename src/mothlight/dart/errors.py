@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..schema import Nullable
-from . import text
+from . import comments, literals
 from .api import Api, ErrorPlan
 from .layout import BLANK, HARD, Assign, Doc, Nest, call, declared, join
 from .types import Dart
@@ -15,25 +15,25 @@ def error_class(api: Api, plan: ErrorPlan) -> Doc:
     """The exception of a declared error; its fields are read when they are asked for."""
     dart = Dart(api)
     members: list[Doc] = [
-        (text.plain("The error that the server describes."), f"{plan.name}(super.problem);")
+        (comments.plain("The error that the server describes."), f"{plan.name}(super.problem);")
     ]
     for name, wire, node, required in plan.fields:
         type_, decoder = dart.type(node), dart.decoder(node)
-        read = call("problem.map.read", text.string(wire), decoder)
+        read = call("problem.map.read", literals.string(wire), decoder)
         if not required:
             type_ = type_ if type_.endswith("?") else f"{type_}?"
             decoder = decoder if isinstance(node, Nullable) else call("nullable", decoder)
-            read = call("problem.map.readOr", text.string(wire), decoder, "null")
+            read = call("problem.map.readOr", literals.string(wire), decoder, "null")
         members.append(
             (
-                text.plain(f"{text.code(wire)} of the error."),
+                comments.comment("", comments.about(wire, is_flag=type_.startswith("bool"))),
                 declared(f"late final {type_}", name),
                 Assign(" =", read, "always"),
                 ";",
             )
         )
     return (
-        text.comment(template(plan.doc), f"`{plan.wire}` of the server.", indent=0),
+        comments.comment(template(plan.doc), f"The error `{plan.wire}`.", indent=0),
         f"final class {plan.name} extends ApiException {{",
         Nest(2, (HARD, join(members, BLANK))),
         HARD,

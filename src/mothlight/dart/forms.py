@@ -17,7 +17,7 @@ from ..schema import (
     Ref,
     present,
 )
-from . import text
+from . import literals
 from .api import Api, MethodPlan
 from .layout import Doc, call
 
@@ -60,7 +60,7 @@ def _field(api: Api, name: str, node: Node, default: Any) -> Doc:
         "emptyIsAbsent": is_list and default == [],
     }
     arguments = [f"{flag}: true" for flag, is_set in flags.items() if is_set]
-    return call("FormField", text.string(name), f"FormKind.{kind}", *arguments)
+    return call("FormField", literals.string(name), f"FormKind.{kind}", *arguments)
 
 
 def is_json(api: Api, node: Node) -> bool:

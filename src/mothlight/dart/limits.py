@@ -6,7 +6,7 @@ from typing import Any
 
 from ..media import AudioLimits, ImageLimits
 from ..schema import ListOf, MapOf, MediaType, Message, Node, Nullable, Scalar
-from . import names, text
+from . import comments, literals, names
 from .api import Api, ServicePlan
 from .layout import BLANK, HARD, Assign, Doc, Nest, join
 
@@ -51,7 +51,7 @@ def _class(name: str, found: list[tuple[str, str, Doc, str]], about: str) -> Doc
     scope = names.Scope(names.RESERVED | names.OBJECT)
     members: list[Doc] = [
         (
-            text.plain(doc),
+            comments.plain(doc),
             f"static const {type_} {scope.claim(called)}",
             Assign(" =", value, "always"),
             ";",
@@ -59,7 +59,7 @@ def _class(name: str, found: list[tuple[str, str, Doc, str]], about: str) -> Doc
         for called, type_, value, doc in found
     ]
     return (
-        text.plain(about, 0),
+        comments.plain(about, 0),
         f"abstract final class {name} {{",
         Nest(2, (HARD, join(members, BLANK))),
         HARD,
@@ -93,8 +93,8 @@ def _rules(node: Any, prefix: str, things: str) -> list[tuple[str, str, Doc, str
         if getattr(node, "kind", "") == "float" and not is_length and not isinstance(value, str):
             value = float(value)
         type_ = {int: "int", float: "double", str: "String"}.get(type(value))
-        if type_ and not (isinstance(value, int) and abs(value) > text.SAFE_INT):
-            shown = text.value(value)
+        if type_ and not (isinstance(value, int) and abs(value) > literals.SAFE_INT):
+            shown = literals.value(value)
             if value in (float("inf"), float("-inf")):
                 shown = "double.infinity" if value > 0 else "double.negativeInfinity"
             rows.append((f"{prefix}{suffix}", type_, shown, about.format(things=things)))
@@ -104,15 +104,15 @@ def _rules(node: Any, prefix: str, things: str) -> list[tuple[str, str, Doc, str
 def _media(node: MediaType, prefix: str) -> list[tuple[str, str, Doc, str]]:
     limits = node.limits
     rows: list[tuple[str, str, Doc, str]] = [
-        (f"{prefix}MaxBytes", "int", text.number(limits.max_bytes), "The most bytes.")
+        (f"{prefix}MaxBytes", "int", literals.number(limits.max_bytes), "The most bytes.")
     ]
     formats = sorted(getattr(limits, "formats", ()))
     if formats:
         about = "The formats that are taken."
-        rows.append((f"{prefix}Formats", "List<String>", text.value(formats), about))
+        rows.append((f"{prefix}Formats", "List<String>", literals.value(formats), about))
     if isinstance(limits, ImageLimits):
         if limits.max_edge is not None:
-            edge = text.number(float(limits.max_edge))
+            edge = literals.number(float(limits.max_edge))
             for side in ("Width", "Height"):
                 about = f"For `max{side}` of image_picker: more is not looked at."
                 rows.append((f"{prefix}Max{side}", "double", edge, about))
@@ -121,14 +121,14 @@ def _media(node: MediaType, prefix: str) -> list[tuple[str, str, Doc, str]]:
             about = "For `imageQuality` of image_picker: a JPEG that looks the same."
             rows.append((f"{name}Quality", "int", str(QUALITY), about))
         rows.append(
-            (f"{prefix}MaxPixels", "int", text.number(limits.max_pixels), "The most pixels.")
+            (f"{prefix}MaxPixels", "int", literals.number(limits.max_pixels), "The most pixels.")
         )
     elif isinstance(limits, AudioLimits):
-        seconds = text.number(float(limits.max_seconds))
+        seconds = literals.number(float(limits.max_seconds))
         rows.append((f"{prefix}MaxSeconds", "double", seconds, "The most seconds of sound."))
         if limits.pcm is not None:
             about = (
                 "Samples a second of raw sound: 16-bit little-endian mono, as microphones give it."
             )
-            rows.append((f"{prefix}SampleRate", "int", text.number(limits.pcm), about))
+            rows.append((f"{prefix}SampleRate", "int", literals.number(limits.pcm), about))
     return rows

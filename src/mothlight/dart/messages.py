@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..schema import Choice, Field, ListOf, MapOf, Message, Node, Nullable, Scalar
-from . import text
+from . import comments, literals
 from .api import Api
 from .layout import (
     BLANK,
@@ -51,7 +51,7 @@ class Member:
 
     @property
     def key(self) -> str:
-        return text.string(self.wire)
+        return literals.string(self.wire)
 
 
 def members(api: Api, message: Message) -> list[Member]:
@@ -100,9 +100,9 @@ def message_class(api: Api, message: Message) -> Doc:
     if fields:
         parts.append(_copy_with(name, fields))
     parts += [_equals(name, fields), _hash_code(name, fields), _to_string(name, fields)]
-    fallback = f"`{message.name}` of the server."
+    fallback = f"The message `{message.name}`."
     return (
-        text.comment(message.doc, fallback, indent=0),
+        comments.comment(message.doc, fallback, indent=0),
         ("final class ", name, bases, " {"),
         Nest(2, (HARD, join(parts, BLANK))),
         HARD,
@@ -124,10 +124,10 @@ def _constructor(name: str, fields: list[Member]) -> Doc:
 def _about_constructor(name: str, fields: list[Member]) -> Doc:
     omitted = [f"[{m.name}]" for m in fields if m.mode in ("left_out", "optional")]
     if not omitted:
-        return text.plain("See the fields." if fields else f"The one `{name}`.")
+        return comments.plain("See the fields." if fields else f"The one `{name}`.")
     verb = "is" if len(omitted) == 1 else "are"
     shown = ", ".join(omitted)
-    return text.plain(f"Where {shown} {verb} left out, the server takes its own default.")
+    return comments.plain(f"Where {shown} {verb} left out, the server takes its own default.")
 
 
 def _parameter(member: Member) -> Doc:
@@ -147,7 +147,9 @@ def _parameter(member: Member) -> Doc:
 
 def _field(member: Member) -> Doc:
     return (
-        text.comment(member.doc, f"`{member.wire}` of the server's message."),
+        comments.comment(
+            member.doc, comments.about(member.wire, is_flag=member.type.startswith("bool"))
+        ),
         deprecated(member.deprecated),
         (declared(f"final {member.type}", member.name), ";"),
     )
@@ -155,21 +157,22 @@ def _field(member: Member) -> Doc:
 
 def deprecated(why: str) -> Doc:
     """The annotation, and a newline; nothing where there is no reason."""
-    return (call("@Deprecated", text.string(why)), HARD) if why else EMPTY
+    return (call("@Deprecated", literals.string(why)), HARD) if why else EMPTY
 
 
 # JSON
 
 
 def _from_json(api: Api, name: str, fields: list[Member]) -> Doc:
-    about = text.plain("Reads one out of JSON. Throws [DecodeException].")
-    head = f"factory {name}.fromJson(Object? json) {{"
-    read = f"JsonMap.of(json, {text.string(name)})"
+    about = comments.plain("Reads one out of JSON. Throws [DecodeException].")
+    head = (call(f"factory {name}.fromJson", "Object? json"), " {")
+    read = call("JsonMap.of", "json", literals.string(name))
     if not fields:
-        body: Doc = (f"{read};", HARD, f"return const {name}();")
+        body: Doc = (read, ";", HARD, f"return const {name}();")
     else:
         arguments = [named(member.name, *_read(api, member)) for member in fields]
-        body = (f"final map = {read};", HARD, "return ", call(name, *arguments), ";")
+        given = call(name, *arguments)
+        body = ("final map", Assign(" =", read, "always"), ";", HARD, "return ", given, ";")
     return (about, head, Nest(2, (HARD, body)), HARD, "}")
 
 
@@ -200,7 +203,7 @@ def _to_json(api: Api, every: list[Member], *, is_override: bool) -> Doc:
 def _entry(api: Api, member: Member) -> Doc:
     dart, node, name = Dart(api), member.node, member.name
     if member.mode == "tag":
-        return named(member.key, text.value(member.default))
+        return named(member.key, literals.value(member.default))
     if member.mode == "optional":
         value = dart.encode(node, "value", promoted=True)
         test = f"if ({name} case Present(:final value))"
@@ -230,7 +233,7 @@ def _copy_with(name: str, fields: list[Member]) -> Doc:
         own = member.name
         if _is_nullable(member):
             return named(own, conditional(f"{own} == null", f"this.{own}", f"{own}()"), "never")
-        return named(own, f"{own} ?? this.{own}", "never")
+        return named(own, infix("??", [own, f"this.{own}"]), "never")
 
     nullable = next((member.name for member in fields if _is_nullable(member)), "")
     about = "The same with other values."
@@ -238,7 +241,7 @@ def _copy_with(name: str, fields: list[Member]) -> Doc:
         about = f"The same with other values; `{nullable}: () => null` makes it null."
     head: Doc = (f"{name} copyWith", parameters([], map(parameter, fields)))
     body = call(name, *map(argument, fields))
-    return (text.plain(about), head, Assign(" =>", body, "else"), ";")
+    return (comments.plain(about), head, Assign(" =>", body, "else"), ";")
 
 
 def _is_nullable(member: Member) -> bool:
@@ -276,7 +279,7 @@ def _is_deep(member: Member) -> bool:
 
 
 def _to_string(name: str, fields: list[Member]) -> Doc:
-    pieces = [f"{member.name}: ${_interpolated(member.name)}" for member in fields]
+    pieces = [f"{member.name}: ${member.name}" for member in fields]
     rows, row = [], f"{name}("
     for index, piece in enumerate(pieces):
         last = index == len(pieces) - 1
@@ -288,7 +291,3 @@ def _to_string(name: str, fields: list[Member]) -> Doc:
     rows.append(row if pieces else f"{name}()")
     body: Doc = join([f"'{row}'" for row in rows], HARD)
     return ("@override", HARD, "String toString()", Assign(" =>", body), ";")
-
-
-def _interpolated(name: str) -> str:
-    return name

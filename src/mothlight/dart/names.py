@@ -57,14 +57,21 @@ ERROR = (
     | {"callId", "code", "hint", "isTransient", "message", "problem", "retryAfter", "status"}
     | {"type"}
 )
-METHOD = RESERVED | OBJECT | FUNCTIONS | {"contract"}
+METHOD = RESERVED | OBJECT | FUNCTIONS | {"contract", "operator"}
 PARAMETER = RESERVED | FUNCTIONS | {"options"}
+
+
+_LATIN = str.maketrans(
+    {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O"}
+    | {"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i"}
+)
+"""Letters that are not an ASCII one with a mark, as one writes them without."""
 
 
 def words(name: str) -> list[str]:
     """The words of a name, in ASCII: ``top_k``, ``topK`` and ``Top-K`` are all two."""
     plain = ""
-    for char in unicodedata.normalize("NFKD", name):
+    for char in unicodedata.normalize("NFKD", name.translate(_LATIN)):
         if char.isascii():
             plain += char
         elif char.isalnum() or char.isidentifier():

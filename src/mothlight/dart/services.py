@@ -1,11 +1,11 @@
-"""Services: an interface and a client each, the list of its methods, and a fake for tests."""
+"""Services: an interface, a client and the list of its methods each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ..schema import Nothing
-from . import text
+from . import comments, literals
 from .api import Api, MethodPlan, ServicePlan
 from .forms import form
 from .layout import (
@@ -13,26 +13,22 @@ from .layout import (
     HARD,
     Assign,
     Doc,
+    Group,
     Initialized,
+    Line,
     Nest,
     call,
     conditional,
     declared,
     delimited,
-    infix,
     join,
     named,
     parameters,
 )
 from .messages import deprecated
+from .names import lower_camel
 from .types import Dart, NotConst, const
 
-_KINDS = {
-    "unary": ("unary", "unary"),
-    "server_stream": ("serverStream", "serverStream"),
-    "client_stream": ("clientStream", "clientStream"),
-    "duplex": ("duplex", "duplex"),
-}
 _OPTIONS = "CallOptions? options"
 
 
@@ -83,81 +79,80 @@ def _interface(api: Api, plan: ServicePlan) -> Doc:
         (
             _about(api, method),
             deprecated(method.deprecated),
-            _head(api, method),
+            declaration(api, method),
             ";",
         )
         for method in plan.methods
     ]
-    about = text.comment(plan.doc, f"The service `{plan.wire}`.", indent=0)
-    return (about, *_class(f"abstract interface class {plan.api}", members))
+    about = comments.comment(plan.doc, f"The service `{plan.wire}`.", indent=0)
+    return (about, *class_(f"abstract interface class {plan.api}", members))
 
 
 def _about(api: Api, method: MethodPlan) -> Doc:
-    about: list[Doc] = [text.comment(method.doc, f"`{method.wire}` of the server.")]
+    about: list[Doc] = [comments.comment(method.doc, f"Calls `{method.wire}`.")]
     if method.errors:
         thrown = ", ".join(f"[{api.errors[name].name}]" for name in method.errors)
-        about += ["///", HARD, text.plain(f"Throws {thrown}.")]
+        about += ["///", HARD, comments.plain(f"Throws {thrown}.")]
     return tuple(about)
 
 
-def _head(api: Api, method: MethodPlan) -> Doc:
+def declaration(api: Api, method: MethodPlan) -> Doc:
+    """A method's type, name and parameters."""
     found = signature(api, method)
     optional = (*found.optional, _OPTIONS)
     return (declared(found.output, method.name), parameters(found.positional, optional))
 
 
-def _class(head: str, members: list[Doc]) -> tuple[Doc, ...]:
-    if not members:
-        return (f"{head} {{}}",)
-    return (f"{head} {{", Nest(2, (HARD, join(members, BLANK))), HARD, "}")
+def class_(first: str, members: list[Doc]) -> tuple[Doc, ...]:
+    """A class: its first line, and its members."""
+    return (f"{first} {{", Nest(2, (HARD, join(members, BLANK))), HARD, "}")
 
 
 def _client(api: Api, plan: ServicePlan) -> Doc:
     members: list[Doc] = [
-        (text.plain("Calls over a transport."), f"const {plan.client}(this._transport);"),
+        (comments.plain("Calls over a transport."), f"const {plan.client}(this._transport);"),
         "final Transport _transport;",
     ]
     for method in plan.methods:
-        function, _ = _KINDS[method.cardinality]
+        function = lower_camel(method.cardinality)
         arguments = [f"{plan.methods_name}.{method.name}", signature(api, method).argument]
         arguments.append("options: options")
         body = call(f"_transport.{function}", *arguments)
         chain = ("_transport", call(f".{function}", *arguments))
         calls = Assign(" =>", body, "else", chain=chain)
-        members.append(("@override", HARD, _head(api, method), calls, ";"))
-    about = text.plain(f"[{plan.api}] on a server.", 0)
-    return (about, *_class(f"final class {plan.client} implements {plan.api}", members))
+        members.append(("@override", HARD, declaration(api, method), calls, ";"))
+    about = comments.plain(f"[{plan.api}] on a server.", 0)
+    return (about, *class_(f"final class {plan.client} implements {plan.api}", members))
 
 
 def _methods(api: Api, plan: ServicePlan) -> Doc:
     contract = call(
         "ServiceContract",
-        named("name", text.string(plan.wire)),
-        named("hash", text.string(plan.hash), "never"),
-        named("command", text.string(api.command), "never"),
+        named("name", literals.string(plan.wire)),
+        named("hash", literals.string(plan.hash), "never"),
+        named("command", literals.string(api.command), "never"),
     )
     members: list[Doc] = [
         (
-            text.plain("What this package knows of the service, for [Transport.check]."),
+            comments.plain("What this package knows of the service, for [Transport.check]."),
             "static const ServiceContract contract",
             Assign(" =", contract, "always"),
             ";",
         )
     ]
     members += [_method(api, method) for method in plan.methods]
-    about = text.plain(f"The methods of [{plan.api}], for [Transport.begin] and its like.", 0)
-    return (about, *_class(f"abstract final class {plan.methods_name}", members))
+    about = comments.plain(f"The methods of [{plan.api}], for [Transport.begin] and its like.", 0)
+    return (about, *class_(f"abstract final class {plan.methods_name}", members))
 
 
 def _method(api: Api, method: MethodPlan) -> Doc:
     dart, found = Dart(api), signature(api, method)
-    _, cardinality = _KINDS[method.cardinality]
     arguments = [
         named("contract", "contract"),
-        named("name", text.string(method.wire)),
-        named("cardinality", f"Cardinality.{cardinality}"),
-        named("verb", text.string(method.verb)),
-        named("path", text.string(method.path), "never"),
+        named("name", literals.string(method.wire)),
+        named("cardinality", f"Cardinality.{lower_camel(method.cardinality)}"),
+        named("verb", literals.string(method.verb)),
+        named("path", literals.string(method.path), "never"),
         named("encode", _encoder(api, method, found), "never"),
         named("decode", dart.decoder(method.result)),
     ]
@@ -166,19 +161,20 @@ def _method(api: Api, method: MethodPlan) -> Doc:
     elif fields is not None:
         arguments.append(named("form", "const []"))
     if method.wire_parameter and api.message(method.node) is None and found.argument != "null":
-        arguments.append(named("parameter", text.string(method.wire_parameter)))
+        arguments.append(named("parameter", literals.string(method.wire_parameter)))
     if getattr(method.result, "kind", "") in ("image", "audio", "file"):
         arguments.append(named("isFile", "true"))
     if method.errors:
         errors = [
-            named(text.string(name), f"{api.errors[name].name}.new") for name in method.errors
+            named(literals.string(name), f"{api.errors[name].name}.new") for name in method.errors
         ]
         arguments.append(named("errors", delimited("{", errors, "}")))
-    type_ = f"Method<{found.input}, {dart.type(method.result)}>"
+    types = Nest(2, (Line(""), found.input, ",", Line(), dart.type(method.result)))
+    type_: Doc = ("static final Method", Group(("<", types, Line(""), ">")))
     return (
-        text.plain(f"`{method.verb} {method.path}`."),
+        comments.plain(f"`{method.verb} {method.path}`."),
         deprecated(method.deprecated),
-        declared(f"static final {type_}", method.name),
+        declared(type_, method.name),
         Assign(" =", call("Method", *arguments), "always"),
         ";",
     )
@@ -191,7 +187,7 @@ def _encoder(api: Api, method: MethodPlan, found: Signature) -> Doc:
     value = Dart(api).encode(method.node, name, promoted=True)
     if found.may_be_absent:
         value = conditional(f"{name} == null", "absent", value)
-    return (f"({name}) => ", value)
+    return (f"({name})", Assign(" =>", value, "else"))
 
 
 def everything(api: Api) -> Doc:
@@ -201,63 +197,17 @@ def everything(api: Api) -> Doc:
     given = [f"required this.{member}" for member, _, _ in fields]
     members: list[Doc] = [
         (
-            text.plain("These services, which may be fakes."),
+            comments.plain("These services, which may be fakes."),
             (f"const {api.all}", parameters([], given), ";"),
         ),
         (
-            text.plain("All of them over one transport."),
+            comments.plain("All of them over one transport."),
             Initialized(f"{api.all}.over(Transport transport)", tuple(made)),
             ";",
         ),
     ]
     for plan in api.services:
-        about = text.comment(plan.doc, f"The service `{plan.wire}`.")
+        about = comments.comment(plan.doc, f"The service `{plan.wire}`.")
         members.append((about, f"final {plan.api} {plan.member};"))
-    about = text.plain("The services of one server.", 0)
-    return (about, *_class(f"final class {api.all}", members))
-
-
-# Fakes
-
-
-def fake(api: Api, plan: ServicePlan) -> Doc:
-    """A stand-in for a service, out of functions."""
-    members: list[Doc] = []
-    if plan.methods:
-        given = [declared((_function(api, method), "?"), method.name) for method in plan.methods]
-        kept = tuple((f"_{m.name}", Assign(" =", m.name)) for m in plan.methods)
-        head = (plan.fake, parameters([], given))
-        members.append((_about_fake(), Initialized(head, kept), ";"))
-    for method in plan.methods:
-        members.append((declared(("final ", _function(api, method), "?"), f"_{method.name}"), ";"))
-    for method in plan.methods:
-        name, argument = method.name, signature(api, method).argument
-        local = "fake" if argument == "answer" else "answer"
-        made = infix("??", [f"_{name}", call("_missing", text.string(f"{plan.fake}.{name}"))])
-        asked = call(f"return {local}", *([] if argument == "null" else [argument]))
-        body = (HARD, f"final {local}", Assign(" =", made), ";", HARD, asked, ";")
-        members.append(("@override", HARD, _head(api, method), " {", Nest(2, body), HARD, "}"))
-    about = text.plain(f"A [{plan.api}] for tests, without a server.", 0)
-    return (about, *_class(f"base class {plan.fake} implements {plan.api}", members))
-
-
-def _about_fake() -> Doc:
-    return text.plain("Answers as these functions do; the others throw [UnimplementedError].")
-
-
-def _function(api: Api, method: MethodPlan) -> Doc:
-    found = signature(api, method)
-    given: list[Doc] = []
-    if found.argument != "null":
-        type_ = f"Stream<{found.input}>" if method.streams_in else found.input
-        given = [declared(type_, method.parameter)]
-    return call(f"{found.output} Function", *given)
-
-
-def missing() -> Doc:
-    """The function that fakes call for what they were not given."""
-    return (
-        "Never _missing(String method)",
-        Assign(" =>", call("throw UnimplementedError", "'$method was not given'"), "else"),
-        ";",
-    )
+    about = comments.plain("The services of one server.", 0)
+    return (about, *class_(f"final class {api.all}", members))

@@ -21,7 +21,7 @@ from ..schema import (
     Ref,
     Scalar,
 )
-from . import text
+from . import literals
 from .api import Api
 from .layout import Assign, Doc, Group, Line, Nest, call, conditional, delimited
 
@@ -168,7 +168,7 @@ class Dart:
                 return delimited("[", [doc for doc, _ in found], "]"), all(c for _, c in found)
             case MapOf(inner), dict():
                 pairs = [(key, *self.default(inner, one)) for key, one in value.items()]
-                docs = [(text.string(key), Assign(":", doc, "always")) for key, doc, _ in pairs]
+                docs = [(literals.string(key), Assign(":", doc, "always")) for key, doc, _ in pairs]
                 return delimited("{", docs, "}"), all(const for _, _, const in pairs)
             case Ref(name), _:
                 return self._named_default(name, value)
@@ -191,14 +191,16 @@ class Dart:
             return f"{dart}()", True
         if not _is_sayable(value):
             raise NotConst
-        return call(f"{dart}.fromJson", ("const ", text.value(value))), False
+        return call(f"{dart}.fromJson", ("const ", literals.value(value))), False
 
 
 def _is_sayable(value: Any) -> bool:
     """Whether Dart on the web has literals for all that is in a JSON value."""
     if isinstance(value, (dict, list)):
         return all(map(_is_sayable, value.values() if isinstance(value, dict) else value))
-    return not isinstance(value, int) or abs(value) <= text.SAFE_INT
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or abs(value) <= literals.SAFE_INT
 
 
 def _hug(doc: Doc) -> Any:
@@ -212,11 +214,11 @@ def _is_conditional(doc: Group) -> bool:
 def _scalar_default(kind: str, value: Any) -> tuple[Doc, bool]:
     match kind, value:
         case "str" | "uuid" | "decimal" | "time", str():
-            return text.string(value), True
+            return literals.string(value), True
         case "bool", bool():
-            return text.number(value), True
-        case "int", int() if abs(value) <= text.SAFE_INT and not isinstance(value, bool):
-            return text.number(value), True
+            return literals.number(value), True
+        case "int", int() if abs(value) <= literals.SAFE_INT and not isinstance(value, bool):
+            return literals.number(value), True
         case "float", "NaN":
             return "double.nan", True
         case "float", "Infinity":
@@ -224,13 +226,13 @@ def _scalar_default(kind: str, value: Any) -> tuple[Doc, bool]:
         case "float", "-Infinity":
             return "double.negativeInfinity", True
         case "float", int() | float() if math.isfinite(value) and not isinstance(value, bool):
-            return text.number(float(value)), True
+            return literals.number(float(value)), True
         case "bytes", str():
-            return call("readBytes", text.string(value)), False
+            return call("readBytes", literals.string(value)), False
         case "datetime", str():
-            return call("readDateTime", text.string(value)), False
+            return call("readDateTime", literals.string(value)), False
         case "date", str():
-            return call("readDate", text.string(value)), False
+            return call("readDate", literals.string(value)), False
         case "duration", str() | int() | float():
             return _duration(value), True
     raise NotConst

@@ -67,7 +67,7 @@ void ends<T extends MothlightException>(
   final server = await serve(behaviour);
   final transport = Transport(
     Uri.parse('http://127.0.0.1:${server.port}'),
-    adapter: IoAdapter(null, 1 << 20),
+    adapter: IoAdapter(),
     maxAnswer: 1 << 20,
     options: CallOptions(
       retries: retries,

@@ -2,6 +2,7 @@ import 'dart:async';
 import 'dart:convert';
 import 'dart:typed_data';
 
+import 'callback.dart';
 import 'chunks.dart';
 import 'file.dart';
 import 'form.dart';
@@ -115,11 +116,16 @@ final class _Sending {
   // In onListen and onResume nothing can be given yet, it would be queued.
   late final StreamController<List<int>> _out = StreamController(
     sync: true,
-    onListen: () => scheduleMicrotask(_flow),
-    onResume: () => scheduleMicrotask(_flow),
+    onListen: () => scheduleMicrotask(_goOn),
+    onResume: () => scheduleMicrotask(_goOn),
     onCancel: () => _file?.cancel(),
   );
   Stream<List<int>> get stream => _out.stream;
+
+  // The app's code, files and progress, runs in the app's zone, wherever the
+  // adapter listens.
+  late final void Function() _goOn = _zone.bindCallbackGuarded(_flow);
+  final Zone _zone = Zone.current;
 
   Iterator<Uint8List> _chunks = const <Uint8List>[].iterator;
   StreamSubscription<List<int>>? _file; // the one that is being read
@@ -154,20 +160,29 @@ final class _Sending {
     _out.add(chunk);
     _sent += chunk.length;
     if (!_isBrowser || _sent == _body.contentLength) {
-      _onProgress?.call(_sent, _body.contentLength);
+      final tell = _onProgress;
+      if (tell != null) guarded(() => tell(_sent, _body.contentLength));
     }
   }
 
   void _read(FileData file) {
+    final Stream<List<int>> bytes;
+    try {
+      bytes = file.open();
+    } catch (error, stack) {
+      return _fail(error, stack);
+    }
     var left = file.length;
     late final StreamSubscription<List<int>> reading;
-    reading = file.open().listen(
+    reading = bytes.listen(
       (chunk) {
         left -= chunk.length;
         if (left < 0) return _fail(_misfit(file, 'more'));
         reading.pause();
-        final bytes = chunk is Uint8List ? chunk : Uint8List.fromList(chunk);
-        _chunks = chunksOf(bytes).iterator;
+        _chunks =
+            chunksOf(
+              chunk is Uint8List ? chunk : Uint8List.fromList(chunk),
+            ).iterator;
         _flow();
       },
       onError: _fail,

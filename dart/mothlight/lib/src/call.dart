@@ -1,11 +1,14 @@
 import 'dart:async';
 
+import 'callback.dart';
+
 /// Stops calls: give it to them in their [CallOptions], and call [cancel].
 ///
 /// A cancelled call ends with a `CancelledException`, and its work on the
 /// server ends too.
 final class CancelToken {
   final Completer<void> _done = Completer<void>();
+  final Set<void Function()> _listeners = {};
 
   /// Whether [cancel] was called.
   bool get isCancelled => _done.isCompleted;
@@ -15,8 +18,18 @@ final class CancelToken {
 
   /// Stops all calls that have this token.
   void cancel() {
-    if (!_done.isCompleted) _done.complete();
+    if (isCancelled) return;
+    _done.complete();
+    final listeners = [..._listeners];
+    _listeners.clear();
+    listeners.forEach(guarded);
   }
+
+  /// Calls [listener] at once when [cancel] is called, for the first time.
+  void addListener(void Function() listener) => _listeners.add(listener);
+
+  /// [listener] is not called any more, and not kept.
+  void removeListener(void Function() listener) => _listeners.remove(listener);
 }
 
 /// A name for calls of which only the newest matters: a newer one with the

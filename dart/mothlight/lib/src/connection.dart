@@ -11,6 +11,8 @@ import 'watchdog.dart';
 /// How long the end of a body may take whose content is whole.
 const Duration _lingerTime = Duration(milliseconds: 500);
 
+const AdapterException _left = AdapterException('it was closed on this side');
+
 /// One request of a call, and its answer.
 final class Connection {
   /// The next one of [exchange], which closes when the call ends here.
@@ -35,13 +37,13 @@ final class Connection {
   /// The head of the answer, and its body.
   late final RawResponse response;
 
-  /// Whether it was closed on this side.
+  /// Whether [close] was called.
   bool get isClosed => _isClosed;
 
   /// Closes it; what waits for it ends with an [AdapterException].
   void close() {
     _isClosed = true;
-    _break(const AdapterException('it was closed on this side'));
+    _break(_left);
   }
 
   /// Sends the request, and waits for the head of the answer. Throws
@@ -56,7 +58,7 @@ final class Connection {
     try {
       response = await _until(sending);
     } catch (_) {
-      close();
+      _break(_left);
       unawaited(sending.then(discard, onError: (Object _) {}));
       rethrow;
     } finally {

@@ -72,8 +72,8 @@ final class Contracts {
       return found == ContractCheck.changed
           ? contractHint(contract.command)
           : null;
-    } on Exception {
-      return null;
+    } catch (_) {
+      return null; // the call has its own exception
     }
   }
 

@@ -6,17 +6,14 @@ import 'errors.dart';
 /// Why and when a call ends on this side: its [CancelToken], its deadline, a
 /// newer call, a closed transport, a subscription that was cancelled.
 final class Ending {
-  final Completer<Never> _failure = Completer<Never>();
-  final Completer<void> _abort = Completer<void>();
   final Set<void Function()> _listeners = {};
+  CancelToken? _token;
+  void Function()? _onCancel;
   Timer? _deadline;
   bool _isOver = false;
 
   /// The exception that it ended with here; null while it goes on.
   MothlightException? reason;
-
-  /// Completes when the call ends here: connections are to be closed.
-  Future<void> get abort => _abort.future;
 
   /// Whether it goes on.
   bool get isLive => reason == null && !_isOver;
@@ -25,14 +22,12 @@ final class Ending {
   void end(MothlightException why) {
     if (!isLive) return;
     reason = why;
-    _deadline?.cancel();
-    _failure.future.ignore();
-    _failure.completeError(why, StackTrace.current);
-    _abort.complete();
-    for (final listener in [..._listeners]) {
+    _unwatch();
+    final listeners = [..._listeners];
+    _listeners.clear();
+    for (final listener in listeners) {
       listener();
     }
-    _listeners.clear();
   }
 
   /// Calls [listener] at once when the call ends here.
@@ -43,17 +38,11 @@ final class Ending {
 
   /// Ends the call when [token] is cancelled, and [after] a time.
   void watch(CancelToken? token, Duration? after, String callId) {
-    if (token != null) {
-      if (token.isCancelled) {
-        end(CancelledException('the call was cancelled', callId));
-      } else {
-        unawaited(
-          token.whenCancelled.then(
-            (_) => end(CancelledException('the call was cancelled', callId)),
-          ),
-        );
-      }
-    }
+    void cancel() => end(CancelledException('the call was cancelled', callId));
+    if (token != null && token.isCancelled) return cancel();
+    _token = token;
+    _onCancel = cancel;
+    token?.addListener(cancel);
     if (after != null && isLive) {
       _deadline = Timer(
         after,
@@ -67,8 +56,15 @@ final class Ending {
   /// The call has ended by itself: nothing ends it any more.
   void over() {
     _isOver = true;
-    _deadline?.cancel();
+    _unwatch();
     _listeners.clear();
+  }
+
+  // A token may live longer than all its calls.
+  void _unwatch() {
+    _deadline?.cancel();
+    if (_onCancel case final cancel?) _token?.removeListener(cancel);
+    _token = null;
   }
 
   /// What [work] gives, unless the call ends here first: then its reason.
@@ -77,7 +73,24 @@ final class Ending {
       work.ignore();
       return Future.error(reason);
     }
-    return Future.any([work, _failure.future]);
+    // Not by Future.any with one future of the end: what has listened to that
+    // stays, with its value, for as long as the call goes on.
+    final done = Completer<T>();
+    void leave() => done.completeError(reason!, StackTrace.current);
+    onEnd(leave);
+    work
+        .then(
+          (value) {
+            offEnd(leave);
+            if (!done.isCompleted) done.complete(value);
+          },
+          onError: (Object error, StackTrace stack) {
+            offEnd(leave);
+            if (!done.isCompleted) done.completeError(error, stack);
+          },
+        )
+        .ignore();
+    return done.future;
   }
 
   /// Waits, unless the call ends here first.

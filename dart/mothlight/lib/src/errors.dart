@@ -80,9 +80,12 @@ sealed class MothlightException implements Exception {
   /// Whether the same call may well succeed a little later.
   bool get isTransient => false;
 
+  // Not runtimeType, whose names are gone where code is minified.
+  String get _name;
+
   @override
   String toString() =>
-      hint == null ? '$runtimeType: $message' : '$runtimeType: $message\n$hint';
+      hint == null ? '$_name: $message' : '$_name: $message\n$hint';
 }
 
 /// The server cannot be reached, or the connection to it was lost more often
@@ -109,6 +112,9 @@ final class ConnectionException extends MothlightException {
 
   @override
   bool get isTransient => true;
+
+  @override
+  String get _name => 'ConnectionException';
 }
 
 /// The call's time was over, here or on the server.
@@ -118,6 +124,9 @@ final class CallTimeoutException extends MothlightException {
 
   @override
   bool get isTransient => true;
+
+  @override
+  String get _name => 'CallTimeoutException';
 }
 
 /// The call was cancelled by its [CancelToken], or on the server.
@@ -127,6 +136,9 @@ final class CancelledException extends MothlightException {
     super.message = 'the call was cancelled',
     String? callId,
   ]) : super(callId: callId);
+
+  @override
+  String get _name => 'CancelledException';
 }
 
 /// What came is not what the contract says: a server of another version, or
@@ -142,6 +154,9 @@ final class DecodeException extends MothlightException {
 
   /// Where in the value: `items[0].score`.
   final String path;
+
+  @override
+  String get _name => 'DecodeException';
 }
 
 /// The server's own word on why a call failed: a problem document (RFC 9457).
@@ -168,6 +183,9 @@ base class ApiException extends MothlightException {
 
   @override
   bool get isTransient => code == Code.unavailable || status == 429;
+
+  @override
+  String get _name => type == 'about:blank' ? 'ApiException' : type;
 }
 
 /// The message does not fit the method: 422.
@@ -177,6 +195,9 @@ final class InvalidRequestException extends ApiException {
 
   /// What is wrong, field by field.
   late final List<FieldViolation> violations = FieldViolation.listOf(problem);
+
+  @override
+  String get _name => 'InvalidRequestException';
 }
 
 /// A field that does not fit.
@@ -210,6 +231,9 @@ final class FieldViolation {
 final class SupersededException extends ApiException {
   /// The error that [problem] describes.
   SupersededException(super.problem);
+
+  @override
+  String get _name => 'SupersededException';
 }
 
 /// The server does not know who calls: 401, also after the token was asked
@@ -217,6 +241,9 @@ final class SupersededException extends ApiException {
 final class UnauthenticatedException extends ApiException {
   /// The error that [problem] describes.
   UnauthenticatedException(super.problem, {super.hint});
+
+  @override
+  String get _name => 'UnauthenticatedException';
 }
 
 /// The server has more work than it can do (503), or this caller has used up
@@ -224,6 +251,9 @@ final class UnauthenticatedException extends ApiException {
 final class OverloadedException extends ApiException {
   /// The error that [problem] describes.
   OverloadedException(super.problem, {super.hint});
+
+  @override
+  String get _name => 'OverloadedException';
 }
 
 /// A problem document (RFC 9457) as it came.

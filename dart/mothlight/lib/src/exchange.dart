@@ -1,5 +1,3 @@
-import 'dart:math';
-
 import 'answer.dart';
 import 'body.dart';
 import 'call.dart';
@@ -11,6 +9,7 @@ import 'metadata.dart';
 import 'method.dart';
 import 'patience.dart';
 import 'problem.dart';
+import 'random_id.dart';
 import 'reading.dart';
 
 /// The types of problems that are said before any work; null is a proxy's.
@@ -22,15 +21,6 @@ const Set<int> _gateway = {502, 503, 504};
 
 /// How long the server is left alone that says "not yet" at once.
 const Duration _again = Duration(milliseconds: 100);
-
-/// 128 random bits in hexadecimal digits.
-String randomId() {
-  final random = Random.secure();
-  return [
-    for (var i = 0; i < 16; i++)
-      random.nextInt(256).toRadixString(16).padLeft(2, '0'),
-  ].join();
-}
 
 /// One call without its I/O: its requests, whether to try again, and what the
 /// answers mean.
@@ -309,7 +299,10 @@ final class Exchange<O> extends Reading<O> {
       return _again;
     }
     final problem = answer.problem;
-    final type = problem?['type'];
+    final type = switch (problem?['type']) {
+      'about:blank' => null, // RFC 9457, 4.2.1: it is no more than its status
+      final type => type,
+    };
     Duration? pause;
     if (type == 'CallNotFound' && asks && !isKnown) {
       if (received > 0) {
@@ -322,7 +315,7 @@ final class Exchange<O> extends Reading<O> {
         _refusals.contains(type) &&
         answer.retryAfter != null) {
       pause = patience.pause(answer.retryAfter!);
-    } else if (_gateway.contains(answer.status) && problem == null) {
+    } else if (_gateway.contains(answer.status) && type == null) {
       pause = patience.pause();
     }
     if (pause != null) return pause;

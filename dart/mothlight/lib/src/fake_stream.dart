@@ -8,7 +8,7 @@ import 'errors.dart';
 /// final tokens = FakeStream<Token>();
 /// final api = FakeWriterApi(write: (prompt) => tokens.stream);
 /// // … the widget listens …
-/// tokens.add(const Token('Once'));
+/// tokens.add(const Token(text: 'Once'));
 /// await tester.pump();
 /// ```
 final class FakeStream<T> {

@@ -20,6 +20,7 @@ final class Feeder<I> {
   MessageSocket? _socket;
   bool _isWaiting = false; // for room
   bool _isSending = false;
+  int _unflushed = 0; // bytes since the socket was waited for
 
   /// Completes with the error that taking a message has given.
   Future<Never> get failed => _failed.future;
@@ -28,6 +29,7 @@ final class Feeder<I> {
   void start(MessageSocket socket) {
     _socket = socket;
     _isSending = false; // that was another socket
+    _unflushed = 0;
     _taking ??= _messages.listen(_take, onError: _fail, onDone: _end);
     wake();
   }
@@ -81,14 +83,13 @@ final class Feeder<I> {
     final socket = _socket;
     if (socket == null || _isSending) return;
     _isSending = true;
-    var bytes = 0;
     while (identical(socket, _socket)) {
       final frame = _outbox.take();
       if (frame == null) break;
       socket.send(frame);
-      bytes += sizeOf(frame);
-      if (bytes < _burst) continue;
-      bytes = 0;
+      _unflushed += sizeOf(frame);
+      if (_unflushed < _burst) continue;
+      _unflushed = 0;
       await socket.flush();
     }
     if (identical(socket, _socket)) _isSending = false;

@@ -1,10 +1,10 @@
 import 'dart:convert';
-import 'dart:math';
 import 'dart:typed_data';
 
 import 'body.dart';
 import 'file.dart';
 import 'method.dart';
+import 'random_id.dart';
 
 /// A name with a text or a [FileData], as a form or a query has them.
 typedef FormEntry = (String, Object);
@@ -68,7 +68,7 @@ String encodeQuery(List<FormEntry> entries) => [
 
 /// A body of multipart/form-data (RFC 7578).
 RequestBody encodeMultipart(List<FormEntry> entries) {
-  final boundary = _boundary();
+  final boundary = randomId();
   final pieces = <Object>[];
   for (final (name, value) in entries) {
     final head =
@@ -102,14 +102,6 @@ RequestBody encodeMultipart(List<FormEntry> entries) {
     ),
     pieces: pieces,
   );
-}
-
-String _boundary() {
-  final random = Random.secure();
-  return [
-    for (var i = 0; i < 16; i++)
-      random.nextInt(256).toRadixString(16).padLeft(2, '0'),
-  ].join();
 }
 
 /// A name in a part's head (WHATWG HTML, the algorithm of

@@ -1,3 +1,6 @@
+/// Bytes of the longest answer, where nobody says more or less.
+const int longestMessage = 256 * 1024 * 1024;
+
 /// A request as an adapter sends it.
 final class RawRequest {
   /// See the fields.
@@ -61,7 +64,7 @@ abstract interface class MessageSocket {
   void send(Object frame);
 
   /// Completes when what was sent has left this side, as far as the platform
-  /// can tell.
+  /// can tell; never throws.
   Future<void> flush();
 
   /// Closes it; never throws.
@@ -80,11 +83,13 @@ abstract interface class HttpAdapter {
   Future<RawResponse> send(RawRequest request);
 
   /// Opens a WebSocket. Throws [AdapterException], with the answer where the
-  /// server refused it.
+  /// server refused it. A message of more than [maxMessage] bytes closes it
+  /// with 1009, where the platform lets us see how long it will be.
   Future<MessageSocket> connect(
     Uri url, {
     List<String> protocols = const [],
     Map<String, String> headers = const {},
+    int maxMessage = longestMessage,
     required Future<void> abort,
   });
 
@@ -104,6 +109,11 @@ final class AdapterException implements Exception {
     this.isPermanent = false,
     this.response,
   });
+
+  /// What a request ends with whose `abort` has completed.
+  static const AdapterException aborted = AdapterException(
+    'the request was aborted',
+  );
 
   /// What the platform says of it.
   final String message;

@@ -1,28 +1,22 @@
-import 'dart:io';
-
 import 'package:http/http.dart' as http;
 import 'package:http/io_client.dart';
 
 import '../io.dart';
 import 'http_adapter.dart';
+import 'io_client.dart';
 
 /// Whether [connectSocket] sends headers.
 const bool socketsSendHeaders = true;
 
-/// A client that gives up on a host that does not answer.
-http.Client newClient() => IOClient(
-  HttpClient()
-    ..connectionTimeout = const Duration(seconds: 10)
-    // Servers keep idle connections for 75 s: what they are about to close
-    // must not be used.
-    ..idleTimeout = const Duration(seconds: 60),
-);
+/// The platform's own client, with our times.
+http.Client newClient() => IOClient(newHttpClient());
 
 /// Opens a WebSocket by dart:io, which can send headers.
 Future<MessageSocket> connectSocket(
   Uri url,
   List<String> protocols,
   Map<String, String> headers,
+  int maxMessage,
   Future<void> abort,
 ) async {
   final adapter = IoAdapter();
@@ -31,6 +25,7 @@ Future<MessageSocket> connectSocket(
       url,
       protocols: protocols,
       headers: headers,
+      maxMessage: maxMessage,
       abort: abort,
     );
   } finally {

@@ -13,11 +13,12 @@ const bool socketsSendHeaders = false;
 http.Client newClient() => http.Client();
 
 /// Opens the browser's WebSocket. It has no headers: give [headers] as
-/// subprotocol or query.
+/// subprotocol or query. It bounds no message ([maxMessage]) by itself.
 Future<MessageSocket> connectSocket(
   Uri url,
   List<String> protocols,
   Map<String, String> headers,
+  int maxMessage,
   Future<void> abort,
 ) async {
   final scheme = switch (url.scheme) {
@@ -46,7 +47,7 @@ Future<MessageSocket> connectSocket(
         onError: (Object _) {},
       ),
     );
-    throw const AdapterException('the request was aborted');
+    throw AdapterException.aborted;
   }
   return WebSocketFrames(socket);
 }

@@ -55,6 +55,12 @@ final class Patience {
   /// Something has come of it: the tries begin anew.
   void progress() => _failures = 0;
 
+  /// A connection has ended that lived for [time], from its head on: after a
+  /// long life that is not one more failure in a row.
+  void lived(Duration time) {
+    if (time > idle ~/ 4) progress();
+  }
+
   /// How long to wait before another try; null where there is none. At random
   /// up to a bound that doubles, so that the clients of a server that comes
   /// back do not come all at once.

@@ -77,6 +77,7 @@ final class ScriptedAdapter implements HttpAdapter {
     Uri url, {
     List<String> protocols = const [],
     Map<String, String> headers = const {},
+    int maxMessage = longestMessage,
     required Future<void> abort,
   }) async {
     connections.add(
@@ -263,10 +264,8 @@ List<int>? _bytes(Object step) => switch (step) {
   _ => null,
 };
 
-const AdapterException _aborted = AdapterException('the request was aborted');
-
 Future<T> _unlessAborted<T>(Future<T> work, Future<void> abort) =>
-    Future.any([work, abort.then((_) => throw _aborted)]);
+    Future.any([work, abort.then((_) => throw AdapterException.aborted)]);
 
 /// A body that does step after step while it is listened to and not paused.
 Stream<List<int>> _play(List<Object> steps, Future<void> abort) {
@@ -316,7 +315,7 @@ Stream<List<int>> _play(List<Object> steps, Future<void> abort) {
     abort.then((_) {
       if (body.isClosed) return;
       silence?.cancel();
-      body.addError(_aborted);
+      body.addError(AdapterException.aborted);
       unawaited(body.close());
     }),
   );

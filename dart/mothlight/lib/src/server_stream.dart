@@ -3,6 +3,7 @@ import 'dart:async';
 import 'answer.dart';
 import 'body.dart';
 import 'call.dart';
+import 'callback.dart';
 import 'connection.dart';
 import 'ending.dart';
 import 'errors.dart';
@@ -11,12 +12,7 @@ import 'http_adapter.dart';
 import 'problem.dart';
 import 'session.dart';
 import 'sse.dart';
-import 'unary.dart';
 import 'watchdog.dart';
-
-/// How long a connection lives that, when it is lost, is not one more failure
-/// in a row.
-const Duration _lived = Duration(seconds: 10);
 
 /// A stream of answers: one call over one connection after the other. No item
 /// is lost or given twice: each has a number, and the one that comes must be
@@ -43,6 +39,7 @@ final class ServerStream<O> implements LiveCall {
   StreamSubscription<SseEvent>? _events;
   Watchdog? _watchdog;
   Completer<void>? _resumed;
+  Stopwatch? _alive; // since the connection's head has come
   StreamState? _state;
   bool _isEnded = false;
 
@@ -105,17 +102,18 @@ final class ServerStream<O> implements LiveCall {
         _exchange.patience.progress();
         continue;
       }
-      _tell(_exchange.isOpen ? StreamState.resuming : StreamState.connecting);
       Duration pause;
       if (_exchange.isOpen) _exchange.asks = true;
-      final since = Stopwatch()..start();
+      _alive = null;
       final connection = _connection = Connection(_exchange, ending);
+      // After that: who hears of it may pause the transport, which closes it.
+      _tell(_exchange.isOpen ? StreamState.resuming : StreamState.connecting);
       try {
         pause = await _attempt(connection);
       } on Exception catch (error) {
         if (error is! AdapterException && error is! Silence) rethrow;
         if (connection.isClosed) continue; // by pause
-        if (since.elapsed > _lived) _exchange.patience.progress();
+        if (_alive case final alive?) _exchange.patience.lived(alive.elapsed);
         pause = _exchange.lost(error);
       } finally {
         _connection = null;
@@ -143,6 +141,7 @@ final class ServerStream<O> implements LiveCall {
       throw foreign(answer, url: _exchange.url, callId: _exchange.id);
     }
     _exchange.isOpen = true;
+    _alive = Stopwatch()..start();
     tell(_exchange.options.onMetadata, _exchange.metadata(head));
     _tell(StreamState.live);
     await _read(connection);

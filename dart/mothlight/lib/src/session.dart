@@ -10,6 +10,7 @@ import 'exchange.dart';
 import 'http_adapter.dart';
 import 'method.dart';
 import 'patience.dart';
+import 'random_id.dart';
 import 'tokens.dart';
 
 /// How long a call that is left may take to be cancelled.
@@ -212,7 +213,7 @@ final class Session {
           continue;
         }
       }
-    } on Exception {
+    } catch (_) {
       // Nobody waits for it: the server's grace ends the call.
     } finally {
       timer.cancel();

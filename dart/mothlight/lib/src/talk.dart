@@ -1,8 +1,10 @@
 import 'dart:async';
+import 'dart:math';
 
 import 'answer.dart';
 import 'body.dart';
 import 'call.dart';
+import 'callback.dart';
 import 'connection.dart';
 import 'conversation.dart';
 import 'ending.dart';
@@ -12,7 +14,6 @@ import 'feeder.dart';
 import 'http_adapter.dart';
 import 'method.dart';
 import 'session.dart';
-import 'unary.dart';
 
 /// Stops the call, as `DELETE /calls/{id}` does.
 const String _cancelFrame = '{"cancel":true}';
@@ -64,6 +65,7 @@ final class _Talk<I, O> implements LiveCall {
   Completer<void> _abort = Completer<void>(); // of the connection being made
   MessageSocket? _socket;
   StreamState? _state;
+  bool _wasPaused = false; // while there was this connection
 
   Stream<O> get items => _items.stream;
 
@@ -72,6 +74,7 @@ final class _Talk<I, O> implements LiveCall {
   @override
   void pause() {
     if (_awake.isCompleted) _awake = Completer<void>();
+    _wasPaused = true;
     if (!_abort.isCompleted) _abort.complete();
     unawaited(_socket?.close());
   }
@@ -129,8 +132,11 @@ final class _Talk<I, O> implements LiveCall {
   Future<void> _talk(Conversation<O> conversation, Feeder<I> feeder) async {
     final ending = _ending!;
     while (!conversation.isEnded) {
-      if (!_awake.isCompleted) _tell(StreamState.paused);
-      await ending.guard(_awake.future);
+      while (!_awake.isCompleted) {
+        _tell(StreamState.paused);
+        await ending.guard(_awake.future);
+      }
+      _wasPaused = false;
       final isFirst = !conversation.exchange.isOpen;
       _tell(isFirst ? StreamState.connecting : StreamState.resuming);
       Duration pause;
@@ -138,7 +144,7 @@ final class _Talk<I, O> implements LiveCall {
         pause = await _attempt(conversation, feeder);
       } on Exception catch (error) {
         if (error is! AdapterException && error is! Silence) rethrow;
-        if (!_awake.isCompleted) continue; // it was closed by pause
+        if (_wasPaused) continue; // it was closed by that
         pause = conversation.lost(error: error);
       } finally {
         final isOver = ending.reason != null;
@@ -169,7 +175,7 @@ final class _Talk<I, O> implements LiveCall {
       );
     }
     // Whoever goes to the background has not failed.
-    if (conversation.isEnded || !_awake.isCompleted) return Duration.zero;
+    if (conversation.isEnded || _wasPaused) return Duration.zero;
     return conversation.lost(code: _socket?.closeCode);
   }
 
@@ -184,7 +190,7 @@ final class _Talk<I, O> implements LiveCall {
       token,
       withHeaders: adapter.sendsSocketHeaders,
     );
-    if (!_awake.isCompleted) return;
+    if (_wasPaused) return;
     final abort = _abort = Completer<void>();
     final silence = Timer(exchange.patience.idle, () {
       if (!abort.isCompleted) abort.complete();
@@ -193,6 +199,7 @@ final class _Talk<I, O> implements LiveCall {
       url,
       protocols: protocols,
       headers: headers,
+      maxMessage: max(_session.maxAnswer, maxProblem),
       abort: abort.future,
     );
     try {
@@ -225,7 +232,7 @@ final class _Talk<I, O> implements LiveCall {
   ) async {
     final exchange = conversation.exchange;
     final done = Completer<void>();
-    var isGreeted = false;
+    Stopwatch? alive; // since the greeting
     final silence = Timer(exchange.patience.idle, () {
       if (!done.isCompleted) {
         done.completeError(Silence(exchange.patience.idle));
@@ -236,9 +243,9 @@ final class _Talk<I, O> implements LiveCall {
       (frame) {
         if (done.isCompleted) return;
         try {
-          if (!isGreeted) {
+          if (alive == null) {
             conversation.greet(frame);
-            isGreeted = true;
+            alive = Stopwatch()..start();
             silence.cancel();
             _reading = reading; // which may be paused from now on
             if (_items.isPaused) reading.pause();
@@ -267,6 +274,7 @@ final class _Talk<I, O> implements LiveCall {
     } finally {
       silence.cancel();
       unawaited(reading.cancel());
+      if (alive case final alive?) exchange.patience.lived(alive.elapsed);
     }
   }
 
@@ -285,7 +293,7 @@ final class _Talk<I, O> implements LiveCall {
   }
 
   void _tell(StreamState state) {
-    if (state == _state) return;
+    if (state == _state || _state == StreamState.ended) return;
     _state = state;
     tell(_options.onState, state);
   }

@@ -32,7 +32,7 @@ final class Transport {
     required this.adapter,
     this.token,
     this.options = const CallOptions(),
-    this.maxAnswer = 256 * 1024 * 1024,
+    this.maxAnswer = longestMessage,
   });
 
   /// Where the server is.
@@ -100,6 +100,10 @@ final class Transport {
   }) => converse(_session, method, messages, this.options.merge(options));
 
   /// Begins a call in the background (unary or server stream).
+  ///
+  /// [message] must be just what [method] takes: Dart lets a `60` pass where a
+  /// `double` is due, since a `Method<double, …>` is a `Method<num, …>` too,
+  /// and that is a [TypeError] when it is called. Write `60.0`.
   Future<Operation<O>> begin<I, O>(
     Method<I, O> method,
     I message, {

@@ -1,7 +1,6 @@
-import 'dart:async';
-
 import 'answer.dart';
 import 'body.dart';
+import 'callback.dart';
 import 'errors.dart';
 import 'exchange.dart';
 import 'session.dart';
@@ -30,16 +29,5 @@ Future<T> callUnary<T>(
       await session.contracts.explain(exchange, error),
       stack,
     );
-  }
-}
-
-/// Calls back to the app. What its function throws is the app's own, and
-/// neither the call's end nor lost.
-void tell<T>(void Function(T value)? callback, T value) {
-  if (callback == null) return;
-  try {
-    callback(value);
-  } catch (error, stack) {
-    Zone.current.handleUncaughtError(error, stack);
   }
 }

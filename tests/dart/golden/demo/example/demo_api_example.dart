@@ -3,7 +3,6 @@
 // contract sha256:e29030e6fe090557b75f0ffda2851ba387cf90be1e984f46d3e02232b889ad35
 
 import 'dart:io';
-import 'dart:typed_data';
 
 import 'package:demo_api/demo_api.dart';
 import 'package:mothlight/io.dart';
@@ -18,7 +17,12 @@ Future<void> main(List<String> arguments) async {
     stdout.writeln(await services.sentiment.analyze(Review(text: 'text')));
     stdout.writeln(
       await services.photos.classify(
-        Photo(file: FileData.bytes(Uint8List(0), name: 'image.bin')),
+        Photo(
+          file: FileData.bytes(
+            await File('photo.jpg').readAsBytes(),
+            name: 'photo.jpg',
+          ),
+        ),
       ),
     );
     await for (final item in services.numbers.streamNumbers()) {
@@ -29,7 +33,10 @@ Future<void> main(List<String> arguments) async {
     }
     stdout.writeln(
       await services.voice.find(
-        FileData.bytes(Uint8List(0), name: 'audio.bin'),
+        FileData.bytes(
+          await File('speech.wav').readAsBytes(),
+          name: 'speech.wav',
+        ),
       ),
     );
   } on MothlightException catch (error) {

@@ -3,7 +3,6 @@
 // contract sha256:4d1f722c3f3f551f17cba8ca0db0689f2234093a4240d4c2b4a21c178713bb85
 
 import 'dart:io';
-import 'dart:typed_data';
 
 import 'package:duplex_streams_api/duplex_streams_api.dart';
 import 'package:mothlight/io.dart';
@@ -16,7 +15,12 @@ Future<void> main(List<String> arguments) async {
   final client = TalkClient(transport);
   try {
     await for (final item in client.hear(
-      Stream.value(FileData.bytes(Uint8List(0), name: 'audio.bin')),
+      Stream.value(
+        FileData.bytes(
+          await File('speech.wav').readAsBytes(),
+          name: 'speech.wav',
+        ),
+      ),
     )) {
       stdout.writeln(item);
     }

@@ -3,7 +3,6 @@
 // contract sha256:bf63335e31a11661d7075f7bc095ede4d25d6bcc4be12bd9ed43c1109b69a618
 
 import 'dart:io';
-import 'dart:typed_data';
 
 import 'package:forms_api/forms_api.dart';
 import 'package:mothlight/io.dart';
@@ -18,7 +17,10 @@ Future<void> main(List<String> arguments) async {
     stdout.writeln(
       await client.keep(
         Album(
-          cover: FileData.bytes(Uint8List(0), name: 'image.bin'),
+          cover: FileData.bytes(
+            await File('photo.jpg').readAsBytes(),
+            name: 'photo.jpg',
+          ),
           title: 'title',
         ),
       ),

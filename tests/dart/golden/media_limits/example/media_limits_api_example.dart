@@ -3,7 +3,6 @@
 // contract sha256:c6d633636ffea9cd84a43202259b286eaa7e9f963ac74bcc46e157317dce1d4d
 
 import 'dart:io';
-import 'dart:typed_data';
 
 import 'package:media_limits_api/media_limits_api.dart';
 import 'package:mothlight/io.dart';
@@ -16,7 +15,12 @@ Future<void> main(List<String> arguments) async {
   final client = MediaClient(transport);
   try {
     stdout.writeln(
-      await client.look(FileData.bytes(Uint8List(0), name: 'image.bin')),
+      await client.look(
+        FileData.bytes(
+          await File('photo.jpg').readAsBytes(),
+          name: 'photo.jpg',
+        ),
+      ),
     );
   } on MothlightException catch (error) {
     stderr.writeln(error);

@@ -14,7 +14,7 @@ Future<void> main(List<String> arguments) async {
   final transport = Transport(Uri.parse(url), adapter: IoAdapter());
   final client = UbersetzerClient(transport);
   try {
-    stdout.writeln(await client.ubersetze(GroUdfE(hohe: 1.0)));
+    stdout.writeln(await client.ubersetze(Grosse(hohe: 1.0)));
   } on MothlightException catch (error) {
     stderr.writeln(error);
   } finally {

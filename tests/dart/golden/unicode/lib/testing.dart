@@ -13,19 +13,19 @@ import 'unicode_api.dart';
 base class FakeUbersetzerApi implements UbersetzerApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
   FakeUbersetzerApi({
-    Future<GroUdfE> Function(GroUdfE groUdfE)? ubersetze,
+    Future<Grosse> Function(Grosse grosse)? ubersetze,
     Future<Farbe> Function(Farbe farbe)? u8272,
   }) : _ubersetze = ubersetze,
        _u8272 = u8272;
 
-  final Future<GroUdfE> Function(GroUdfE groUdfE)? _ubersetze;
+  final Future<Grosse> Function(Grosse grosse)? _ubersetze;
 
   final Future<Farbe> Function(Farbe farbe)? _u8272;
 
   @override
-  Future<GroUdfE> ubersetze(GroUdfE groUdfE, {CallOptions? options}) {
+  Future<Grosse> ubersetze(Grosse grosse, {CallOptions? options}) {
     final answer = _ubersetze ?? _missing('FakeUbersetzerApi.ubersetze');
-    return answer(groUdfE);
+    return answer(grosse);
   }
 
   @override

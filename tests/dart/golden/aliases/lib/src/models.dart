@@ -6,10 +6,10 @@ import 'package:mothlight/mothlight.dart';
 
 /// One of some values.
 enum CamelKindOf {
-  /// `a_b` of the server.
+  /// `a_b` on the wire.
   aB('a_b'),
 
-  /// `c-d` of the server.
+  /// `c-d` on the wire.
   cD('c-d'),
 
   /// A value that only a newer server knows.
@@ -32,7 +32,7 @@ enum CamelKindOf {
           : wire;
 }
 
-/// `Camel` of the server.
+/// The message `Camel`.
 final class Camel {
   /// See the fields.
   const Camel({
@@ -55,19 +55,19 @@ final class Camel {
     );
   }
 
-  /// `firstName` of the server's message.
+  /// The first name.
   final String firstName;
 
-  /// `httpUrl` of the server's message.
+  /// The http url.
   final String httpUrl;
 
-  /// `a` of the server's message.
+  /// The a.
   final int a;
 
-  /// `x1Y` of the server's message.
+  /// The x1 y.
   final int x1Y;
 
-  /// `kindOf` of the server's message.
+  /// The kind of.
   final CamelKindOf kindOf;
 
   /// As JSON; a file stands in it as it is.
@@ -137,22 +137,22 @@ final class HTTPServer {
     );
   }
 
-  /// `IP_ADDRESS` of the server's message.
+  /// The IP ADDRESS.
   final String ipAddress;
 
-  /// `mimeType` of the server's message.
+  /// The mime type.
   final String mimeType;
 
-  /// `Port` of the server's message.
+  /// The port.
   final int port;
 
-  /// `tls13` of the server's message.
+  /// The flag `tls13`.
   final bool tls13;
 
-  /// `trailing_` of the server's message.
+  /// The trailing.
   final int trailing;
 
-  /// `double__under` of the server's message.
+  /// The double under.
   final int doubleUnder;
 
   /// As JSON; a file stands in it as it is.
@@ -209,7 +209,7 @@ final class HTTPServer {
       'tls13: $tls13, trailing: $trailing, doubleUnder: $doubleUnder)';
 }
 
-/// `Scores` of the server.
+/// The message `Scores`.
 final class Scores {
   /// See the fields.
   const Scores({this.kebab = 1, this.dotted = 2, this.at = 3});
@@ -224,13 +224,13 @@ final class Scores {
     );
   }
 
-  /// `kebab-case` of the server's message.
+  /// The kebab case.
   final int kebab;
 
-  /// `dotted.name` of the server's message.
+  /// The dotted name.
   final int dotted;
 
-  /// `@type` of the server's message.
+  /// The type.
   final int at;
 
   /// As JSON; a file stands in it as it is.
@@ -276,13 +276,13 @@ final class Point2d {
     );
   }
 
-  /// `x` of the server's message.
+  /// The x.
   final double x;
 
-  /// `y` of the server's message.
+  /// The y.
   final double y;
 
-  /// `labels` of the server's message.
+  /// The labels.
   final List<String>? labels;
 
   /// As JSON; a file stands in it as it is.

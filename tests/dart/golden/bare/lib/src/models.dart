@@ -2,12 +2,12 @@
 //   mothlight generate dart gallery.bare -o bare_api
 // contract sha256:4d201086b8e04e30b923c98306a1bfbae4ccd4a38a3380ca4533a87702cc0e51
 
-/// `Side` of the server.
+/// The values of `Side`.
 enum Side {
-  /// `left` of the server.
+  /// `left` on the wire.
   left('left'),
 
-  /// `right` of the server.
+  /// `right` on the wire.
   right('right'),
 
   /// A value that only a newer server knows.

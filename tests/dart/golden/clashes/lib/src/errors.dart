@@ -9,25 +9,25 @@ final class ExceptionException extends ApiException {
   /// The error that the server describes.
   ExceptionException(super.problem);
 
-  /// `message` of the error.
+  /// The message.
   late final String message_ = problem.map.read('message', readString);
 
-  /// `kind` of the error.
+  /// The kind.
   late final String kind = problem.map.read('kind', readString);
 
-  /// `hint` of the error.
+  /// The hint.
   late final String hint_ = problem.map.read('hint', readString);
 
-  /// `problem` of the error.
+  /// The problem.
   late final String? problem_ = problem.map.readOr(
     'problem',
     nullable(readString),
     null,
   );
 
-  /// `status_` of the error.
+  /// The status.
   late final int status_ = problem.map.read('status_', readInt);
 
-  /// `is_transient` of the error.
+  /// Whether it is transient.
   late final bool isTransient_ = problem.map.read('is_transient', readBool);
 }

@@ -4,7 +4,7 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `CallOptions` of the server.
+/// The message `CallOptions`.
 final class CallOptionsModel {
   /// See the fields.
   const CallOptionsModel({this.timeout});
@@ -17,7 +17,7 @@ final class CallOptionsModel {
     );
   }
 
-  /// `timeout` of the server's message.
+  /// The timeout.
   final double? timeout;
 
   /// As JSON; a file stands in it as it is.
@@ -103,79 +103,79 @@ final class Clashes {
     );
   }
 
-  /// `hashCode` of the server's message.
+  /// The hash code.
   final int hashCode_;
 
-  /// `runtimeType` of the server's message.
+  /// The runtime type.
   final String runtimeType_;
 
-  /// `toJson` of the server's message.
+  /// The to json.
   final String toJson_;
 
-  /// `from_json` of the server's message.
+  /// The from json.
   final String fromJson_;
 
-  /// `copyWith` of the server's message.
+  /// The copy with.
   final String copyWith_;
 
-  /// `toString` of the server's message.
+  /// The to string.
   final String toString_;
 
-  /// `noSuchMethod` of the server's message.
+  /// The no such method.
   final String noSuchMethod_;
 
-  /// `json` of the server's message.
+  /// The json.
   final String json;
 
-  /// `map` of the server's message.
+  /// The map.
   final Map<String, int> map;
 
-  /// `other` of the server's message.
+  /// The flag `other`.
   final bool other;
 
-  /// `value` of the server's message.
+  /// The value.
   final int value;
 
-  /// `values` of the server's message.
+  /// The values.
   final List<int> values;
 
-  /// `snake_case` of the server's message.
+  /// The snake case.
   final int snakeCase;
 
-  /// `snakeCase` of the server's message.
+  /// The snake case.
   final int snakeCase_;
 
-  /// `list` of the server's message.
+  /// The list.
   final ListModel list;
 
-  /// `String` of the server's message.
+  /// The string.
   final StringModel string;
 
-  /// `num` of the server's message.
+  /// The num.
   final double num_;
 
-  /// `int` of the server's message.
+  /// The int.
   final int int_;
 
-  /// `double` of the server's message.
+  /// The double.
   final double double_;
 
-  /// `bool` of the server's message.
+  /// The flag `bool`.
   final bool bool_;
 
-  /// `identical` of the server's message.
+  /// The identical.
   final String identical;
 
-  /// `deepEquals` of the server's message.
+  /// The deep equals.
   final String deepEquals_;
 
-  /// `readString` of the server's message.
+  /// The read string.
   final String readString_;
 
-  /// `Object` of the server's message.
+  /// The object.
   final String object;
 
-  /// `override` of the server's message.
+  /// The override.
   final String override_;
 
   /// As JSON; a file stands in it as it is.
@@ -344,7 +344,7 @@ final class ClashesClientModel {
     return ClashesClientModel(name: map.read('name', readString));
   }
 
-  /// `name` of the server's message.
+  /// The name.
   final String name;
 
   /// As JSON; a file stands in it as it is.
@@ -365,15 +365,15 @@ final class ClashesClientModel {
   String toString() => 'ClashesClientModel(name: $name)';
 }
 
-/// `Duration` of the server.
+/// The values of `Duration`.
 enum DurationModel {
-  /// `short` of the server.
+  /// `short` on the wire.
   short('short'),
 
-  /// `Short` of the server.
+  /// `Short` on the wire.
   short_('Short'),
 
-  /// `short!` of the server.
+  /// `short!` on the wire.
   short_2('short!'),
 
   /// A value that only a newer server knows.
@@ -396,7 +396,7 @@ enum DurationModel {
           : wire;
 }
 
-/// `FileData` of the server.
+/// The message `FileData`.
 final class FileDataModel {
   /// See the fields.
   const FileDataModel({required this.path});
@@ -407,7 +407,7 @@ final class FileDataModel {
     return FileDataModel(path: map.read('path', readString));
   }
 
-  /// `path` of the server's message.
+  /// The path.
   final String path;
 
   /// As JSON; a file stands in it as it is.
@@ -428,7 +428,7 @@ final class FileDataModel {
   String toString() => 'FileDataModel(path: $path)';
 }
 
-/// `Future` of the server.
+/// The message `Future`.
 final class FutureModel {
   /// See the fields.
   const FutureModel({required this.seconds});
@@ -439,7 +439,7 @@ final class FutureModel {
     return FutureModel(seconds: map.read('seconds', readInt));
   }
 
-  /// `seconds` of the server's message.
+  /// The seconds.
   final int seconds;
 
   /// As JSON; a file stands in it as it is.
@@ -471,7 +471,7 @@ final class ListModel {
     return ListModel(items: map.readOr('items', listOf(readString), const []));
   }
 
-  /// `items` of the server's message.
+  /// The items.
   final List<String> items;
 
   /// As JSON; a file stands in it as it is.
@@ -492,7 +492,7 @@ final class ListModel {
   String toString() => 'ListModel(items: $items)';
 }
 
-/// `Map` of the server.
+/// The message `Map`.
 final class MapModel {
   /// See the fields.
   const MapModel({this.lists = const {}});
@@ -505,7 +505,7 @@ final class MapModel {
     );
   }
 
-  /// `lists` of the server's message.
+  /// The lists.
   final Map<String, ListModel> lists;
 
   /// As JSON; a file stands in it as it is.
@@ -528,7 +528,7 @@ final class MapModel {
   String toString() => 'MapModel(lists: $lists)';
 }
 
-/// `Method` of the server.
+/// The message `Method`.
 final class MethodModel {
   /// See the fields.
   const MethodModel({required this.steps});
@@ -539,7 +539,7 @@ final class MethodModel {
     return MethodModel(steps: map.read('steps', listOf(FutureModel.fromJson)));
   }
 
-  /// `steps` of the server's message.
+  /// The steps.
   final List<FutureModel> steps;
 
   /// As JSON; a file stands in it as it is.
@@ -562,7 +562,7 @@ final class MethodModel {
   String toString() => 'MethodModel(steps: $steps)';
 }
 
-/// `Object` of the server.
+/// The message `Object`.
 final class ObjectModel {
   /// See the fields.
   const ObjectModel({required this.weight});
@@ -573,7 +573,7 @@ final class ObjectModel {
     return ObjectModel(weight: map.read('weight', readFloat));
   }
 
-  /// `weight` of the server's message.
+  /// The weight.
   final double weight;
 
   /// As JSON; a file stands in it as it is.
@@ -594,7 +594,7 @@ final class ObjectModel {
   String toString() => 'ObjectModel(weight: $weight)';
 }
 
-/// `Stream` of the server.
+/// The message `Stream`.
 final class StreamModel {
   /// See the fields.
   const StreamModel({required this.water});
@@ -605,7 +605,7 @@ final class StreamModel {
     return StreamModel(water: map.read('water', readFloat));
   }
 
-  /// `water` of the server's message.
+  /// The water.
   final double water;
 
   /// As JSON; a file stands in it as it is.
@@ -626,7 +626,7 @@ final class StreamModel {
   String toString() => 'StreamModel(water: $water)';
 }
 
-/// `String` of the server.
+/// The message `String`.
 final class StringModel {
   /// See the fields.
   const StringModel({required this.length});
@@ -637,7 +637,7 @@ final class StringModel {
     return StringModel(length: map.read('length', readInt));
   }
 
-  /// `length` of the server's message.
+  /// The length.
   final int length;
 
   /// As JSON; a file stands in it as it is.
@@ -658,7 +658,7 @@ final class StringModel {
   String toString() => 'StringModel(length: $length)';
 }
 
-/// `Transport` of the server.
+/// The message `Transport`.
 final class TransportModel {
   /// See the fields.
   const TransportModel({required this.wheels});
@@ -669,7 +669,7 @@ final class TransportModel {
     return TransportModel(wheels: map.read('wheels', readInt));
   }
 
-  /// `wheels` of the server's message.
+  /// The wheels.
   final int wheels;
 
   /// As JSON; a file stands in it as it is.

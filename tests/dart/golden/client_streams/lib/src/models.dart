@@ -18,10 +18,10 @@ final class Step {
     );
   }
 
-  /// `north` of the server's message.
+  /// The north.
   final double north;
 
-  /// `east` of the server's message.
+  /// The east.
   final double east;
 
   /// As JSON; a file stands in it as it is.

@@ -12,7 +12,7 @@ final class NotReady extends ApiException {
   NotReady(super.problem);
 }
 
-/// `Plain` of the server.
+/// The error `Plain`.
 final class Plain extends ApiException {
   /// The error that the server describes.
   Plain(super.problem);
@@ -23,30 +23,30 @@ final class Refused extends ApiException {
   /// The error that the server describes.
   Refused(super.problem);
 
-  /// `reason` of the error.
+  /// The reason.
   late final Why reason = problem.map.read('reason', Why.fromJson);
 
-  /// `words` of the error.
+  /// The words.
   late final List<Word> words = problem.map.read(
     'words',
     listOf(Word.fromJson),
   );
 
-  /// `score` of the error.
+  /// The score.
   late final double? score = problem.map.readOr(
     'score',
     nullable(readFloat),
     null,
   );
 
-  /// `hint_` of the error.
+  /// The hint.
   late final String? hint_ = problem.map.readOr(
     'hint_',
     nullable(readString),
     null,
   );
 
-  /// `code_` of the error.
+  /// The code.
   late final int? code_ = problem.map.readOr('code_', nullable(readInt), null);
 }
 
@@ -55,9 +55,9 @@ final class TextTooLong extends ApiException {
   /// The error that the server describes.
   TextTooLong(super.problem);
 
-  /// `length` of the error.
+  /// The length.
   late final int length = problem.map.read('length', readInt);
 
-  /// `limit` of the error.
+  /// The limit.
   late final int limit = problem.map.read('limit', readInt);
 }

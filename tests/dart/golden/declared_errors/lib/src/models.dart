@@ -4,12 +4,12 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Why` of the server.
+/// The values of `Why`.
 enum Why {
-  /// `rude` of the server.
+  /// `rude` on the wire.
   rude('rude'),
 
-  /// `long` of the server.
+  /// `long` on the wire.
   long('long'),
 
   /// A value that only a newer server knows.
@@ -30,7 +30,7 @@ enum Why {
       this == unknown ? throw StateError('Why.unknown cannot be sent') : wire;
 }
 
-/// `Word` of the server.
+/// The message `Word`.
 final class Word {
   /// See the fields.
   const Word({required this.text});
@@ -41,7 +41,7 @@ final class Word {
     return Word(text: map.read('text', readString));
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
   /// As JSON; a file stands in it as it is.

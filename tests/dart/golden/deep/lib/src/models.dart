@@ -4,7 +4,7 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Cell` of the server.
+/// The message `Cell`.
 final class Cell {
   /// See the fields.
   const Cell({this.score, this.names = const ['a']});
@@ -18,10 +18,10 @@ final class Cell {
     );
   }
 
-  /// `score` of the server's message.
+  /// The score.
   final double? score;
 
-  /// `names` of the server's message.
+  /// The names.
   final List<String> names;
 
   /// As JSON; a file stands in it as it is.
@@ -78,19 +78,19 @@ final class Grid {
     );
   }
 
-  /// `cells` of the server's message.
+  /// The cells.
   final List<List<Cell?>> cells;
 
-  /// `sparse` of the server's message.
+  /// The sparse.
   final Map<String, List<Map<String, Cell>>?> sparse;
 
-  /// `seen` of the server's message.
+  /// The seen.
   final List<String> seen;
 
-  /// `frozen` of the server's message.
+  /// The frozen.
   final List<int> frozen;
 
-  /// `maybe` of the server's message.
+  /// The maybe.
   final List<List<int>?>? maybe;
 
   /// As JSON; a file stands in it as it is.

@@ -6,7 +6,7 @@ import 'dart:typed_data';
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Point` of the server.
+/// The message `Point`.
 final class Point {
   /// See the fields.
   const Point({this.x = 0.5, this.y = -0.0});
@@ -20,10 +20,10 @@ final class Point {
     );
   }
 
-  /// `x` of the server's message.
+  /// The x.
   final double x;
 
-  /// `y` of the server's message.
+  /// The y.
   final double y;
 
   /// As JSON; a file stands in it as it is.
@@ -132,85 +132,85 @@ final class Settings {
     );
   }
 
-  /// `title` of the server's message.
+  /// The title.
   final String title;
 
-  /// `empty` of the server's message.
+  /// The empty.
   final String empty;
 
-  /// `count` of the server's message.
+  /// The count.
   final int count;
 
-  /// `ratio` of the server's message.
+  /// The ratio.
   final double ratio;
 
-  /// `whole` of the server's message.
+  /// The whole.
   final double whole;
 
-  /// `huge` of the server's message.
+  /// The huge.
   final double huge;
 
-  /// `endless` of the server's message.
+  /// The endless.
   final double? endless;
 
-  /// `nowhere` of the server's message.
+  /// The nowhere.
   final double? nowhere;
 
-  /// `on` of the server's message.
+  /// The flag `on`.
   final bool on;
 
-  /// `shade` of the server's message.
+  /// The shade.
   final Shade shade;
 
-  /// `shades` of the server's message.
+  /// The shades.
   final List<Shade> shades;
 
-  /// `words` of the server's message.
+  /// The words.
   final List<String> words;
 
-  /// `matrix` of the server's message.
+  /// The matrix.
   final List<List<int>> matrix;
 
-  /// `scores` of the server's message.
+  /// The scores.
   final Map<String, double> scores;
 
-  /// `origin` of the server's message.
+  /// The origin.
   final Point origin;
 
-  /// `corner` of the server's message.
+  /// The corner.
   final Optional<Point?> corner;
 
-  /// `nothing` of the server's message.
+  /// The nothing.
   final Point? nothing;
 
-  /// `seal` of the server's message.
+  /// The seal.
   final Uint8List seal;
 
-  /// `price` of the server's message.
+  /// The price.
   final String price;
 
-  /// `id` of the server's message.
+  /// The id.
   final String id;
 
-  /// `day` of the server's message.
+  /// The day.
   final DateTime day;
 
-  /// `at` of the server's message.
+  /// The at.
   final DateTime at;
 
-  /// `local` of the server's message.
+  /// The local.
   final DateTime local;
 
-  /// `clock` of the server's message.
+  /// The clock.
   final String clock;
 
-  /// `every` of the server's message.
+  /// The every.
   final Duration every;
 
-  /// `back` of the server's message.
+  /// The back.
   final Duration back;
 
-  /// `made` of the server's message.
+  /// The made.
   final List<int>? made;
 
   /// As JSON; a file stands in it as it is.
@@ -379,12 +379,12 @@ final class Settings {
       'made: $made)';
 }
 
-/// `Shade` of the server.
+/// The values of `Shade`.
 enum Shade {
-  /// `light` of the server.
+  /// `light` on the wire.
   light('light'),
 
-  /// `dark` of the server.
+  /// `dark` on the wire.
   dark('dark'),
 
   /// A value that only a newer server knows.

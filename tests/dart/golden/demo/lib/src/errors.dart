@@ -9,9 +9,9 @@ final class PromptTooLong extends ApiException {
   /// The error that the server describes.
   PromptTooLong(super.problem);
 
-  /// `tokens` of the error.
+  /// The tokens.
   late final int tokens = problem.map.read('tokens', readInt);
 
-  /// `limit` of the error.
+  /// The limit.
   late final int limit = problem.map.read('limit', readInt);
 }

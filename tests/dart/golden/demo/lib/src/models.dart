@@ -23,13 +23,13 @@ final class Guess {
     );
   }
 
-  /// `index` of the server's message.
+  /// The index.
   final int index;
 
-  /// `label` of the server's message.
+  /// The label.
   final String label;
 
-  /// `probability` of the server's message.
+  /// The probability.
   final double probability;
 
   /// As JSON; a file stands in it as it is.
@@ -116,10 +116,10 @@ final class Level {
     );
   }
 
-  /// `at` of the server's message.
+  /// The at.
   final double at;
 
-  /// `speech` of the server's message.
+  /// The speech.
   final double speech;
 
   /// As JSON; a file stands in it as it is.
@@ -157,10 +157,10 @@ final class Photo {
     );
   }
 
-  /// `file` of the server's message.
+  /// The file.
   final FileData file;
 
-  /// `top_k` of the server's message.
+  /// The top k.
   final int topK;
 
   /// As JSON; a file stands in it as it is.
@@ -202,16 +202,16 @@ final class Prediction {
     );
   }
 
-  /// `predicted_class` of the server's message.
+  /// The predicted class.
   final int predictedClass;
 
-  /// `label` of the server's message.
+  /// The label.
   final String label;
 
-  /// `probability` of the server's message.
+  /// The probability.
   final double probability;
 
-  /// `guesses` of the server's message.
+  /// The guesses.
   final List<Guess> guesses;
 
   /// As JSON; a file stands in it as it is.
@@ -273,13 +273,13 @@ final class Prompt {
     );
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
-  /// `max_tokens` of the server's message.
+  /// The max tokens.
   final int maxTokens;
 
-  /// `chat` of the server's message.
+  /// The flag `chat`.
   final bool chat;
 
   /// As JSON; a file stands in it as it is.
@@ -324,7 +324,7 @@ final class Ready implements Heard {
     return Ready(text: map.read('text', readBool));
   }
 
-  /// `text` of the server's message.
+  /// The flag `text`.
   final bool text;
 
   @override
@@ -354,7 +354,7 @@ final class Review {
     return Review(text: map.read('text', readString));
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
   /// As JSON; a file stands in it as it is.
@@ -387,10 +387,10 @@ final class Segment {
     );
   }
 
-  /// `start` of the server's message.
+  /// The start.
   final double start;
 
-  /// `end` of the server's message.
+  /// The end.
   final double end;
 
   /// As JSON; a file stands in it as it is.
@@ -428,10 +428,10 @@ final class Speech {
     );
   }
 
-  /// `seconds` of the server's message.
+  /// The seconds.
   final double seconds;
 
-  /// `segments` of the server's message.
+  /// The segments.
   final List<Segment> segments;
 
   /// As JSON; a file stands in it as it is.
@@ -470,7 +470,7 @@ final class SpeechBegan implements Heard {
     return SpeechBegan(start: map.read('start', readFloat));
   }
 
-  /// `start` of the server's message.
+  /// The start.
   final double start;
 
   @override
@@ -508,10 +508,10 @@ final class SpeechEnded implements Heard {
     );
   }
 
-  /// `start` of the server's message.
+  /// The start.
   final double start;
 
-  /// `end` of the server's message.
+  /// The end.
   final double end;
 
   @override
@@ -556,13 +556,13 @@ final class SpeechText implements Heard {
     );
   }
 
-  /// `start` of the server's message.
+  /// The start.
   final double start;
 
-  /// `end` of the server's message.
+  /// The end.
   final double end;
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
   @override
@@ -605,7 +605,7 @@ final class Token {
     return Token(text: map.read('text', readString));
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
   /// As JSON; a file stands in it as it is.
@@ -635,7 +635,7 @@ final class Verdict {
     return Verdict(score: map.read('score', readFloat));
   }
 
-  /// `score` of the server's message.
+  /// The score.
   final double score;
 
   /// As JSON; a file stands in it as it is.

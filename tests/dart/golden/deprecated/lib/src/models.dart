@@ -4,7 +4,7 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Query` of the server.
+/// The message `Query`.
 final class Query {
   /// See the fields.
   const Query({required this.text, this.words = const [], this.limit = 10});
@@ -19,10 +19,10 @@ final class Query {
     );
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
-  /// `words` of the server's message.
+  /// The words.
   @Deprecated('use text')
   final List<String> words;
 

@@ -11,6 +11,6 @@ final class Rejected extends ApiException {
   /// The error that the server describes.
   Rejected(super.problem);
 
-  /// `reason` of the error.
+  /// The reason.
   late final String reason = problem.map.read('reason', readString);
 }

@@ -6,10 +6,10 @@ import 'package:mothlight/mothlight.dart';
 
 /// How good it is.
 enum Grade {
-  /// `good` of the server.
+  /// `good` on the wire.
   good('good'),
 
-  /// `bad` of the server.
+  /// `bad` on the wire.
   bad('bad'),
 
   /// A value that only a newer server knows.
@@ -31,9 +31,9 @@ enum Grade {
 }
 
 /// A paper, with *markdown*, `code`, and a
-/// \[link\](https://example.org/a?b=c&d=e).
+/// [link](https://example.org/a?b=c&d=e).
 ///
-/// ```text
+/// ```python
 /// paper = Paper(title="x")  # /* not a comment */
 /// ```
 ///
@@ -46,11 +46,9 @@ enum Grade {
 /// indented code   with    spaces
 /// ```
 ///
-/// ```text
 /// | a | b |
 /// |---|---|
 /// | 1 | 2 |
-/// ```
 final class Paper {
   /// See the fields.
   const Paper({
@@ -86,7 +84,7 @@ final class Paper {
   /// https://example.org/a/very/long/address/that/cannot/be/broken/anywhere/at/all/whatever/one/tries.
   final String url;
 
-  /// `bare` of the server's message.
+  /// The bare.
   final int bare;
 
   /// leading spaces, a tab and trailing ones.

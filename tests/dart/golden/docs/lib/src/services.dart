@@ -14,14 +14,16 @@ abstract interface class JournalApi {
   /// Reviews a paper, which takes a while: a very long first sentence that will
   /// not fit one line of eighty columns.
   ///
-  /// Args: paper: the paper.
+  /// Args:
+  ///
+  /// - `paper`: the paper.
   ///
   /// Returns: its grade.
   ///
   /// Throws [Rejected].
   Future<Grade> review(Paper paper, {CallOptions? options});
 
-  /// `undocumented` of the server.
+  /// Calls `undocumented`.
   Future<Paper> undocumented(Paper paper, {CallOptions? options});
 }
 

@@ -9,6 +9,6 @@ final class TooLoud extends ApiException {
   /// The error that the server describes.
   TooLoud(super.problem);
 
-  /// `decibels` of the error.
+  /// The decibels.
   late final double decibels = problem.map.read('decibels', readFloat);
 }

@@ -56,10 +56,10 @@ final class Heard {
     );
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
-  /// `sure` of the server's message.
+  /// The sure.
   final double sure;
 
   /// As JSON; a file stands in it as it is.
@@ -80,7 +80,7 @@ final class Heard {
   String toString() => 'Heard(text: $text, sure: $sure)';
 }
 
-/// `Hush` of the server.
+/// The message `Hush`.
 final class Hush implements Command {
   /// The one `Hush`.
   const Hush();
@@ -104,7 +104,7 @@ final class Hush implements Command {
   String toString() => 'Hush()';
 }
 
-/// `Say` of the server.
+/// The message `Say`.
 final class Say implements Command {
   /// See the fields.
   const Say({required this.text});
@@ -115,7 +115,7 @@ final class Say implements Command {
     return Say(text: map.read('text', readString));
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
   @override

@@ -4,12 +4,12 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Level` of the server.
+/// The values of `Level`.
 enum Level {
-  /// `1` of the server.
+  /// `1` on the wire.
   low(1),
 
-  /// `3` of the server.
+  /// `3` on the wire.
   high(3),
 
   /// A value that only a newer server knows.
@@ -30,12 +30,12 @@ enum Level {
       this == unknown ? throw StateError('Level.unknown cannot be sent') : wire;
 }
 
-/// `Mixed` of the server.
+/// The values of `Mixed`.
 enum Mixed {
-  /// `1` of the server.
+  /// `1` on the wire.
   one(1),
 
-  /// `two` of the server.
+  /// `two` on the wire.
   two('two'),
 
   /// A value that only a newer server knows.
@@ -58,13 +58,13 @@ enum Mixed {
 
 /// How somebody feels.
 enum Mood {
-  /// `good` of the server.
+  /// `good` on the wire.
   good('good'),
 
-  /// `so-so` of the server.
+  /// `so-so` on the wire.
   soSo('so-so'),
 
-  /// `very bad` of the server.
+  /// `very bad` on the wire.
   veryBad('very bad'),
 
   /// A value that only a newer server knows.
@@ -85,9 +85,9 @@ enum Mood {
       this == unknown ? throw StateError('Mood.unknown cannot be sent') : wire;
 }
 
-/// `Single` of the server.
+/// The values of `Single`.
 enum Single {
-  /// `only` of the server.
+  /// `only` on the wire.
   only('only'),
 
   /// A value that only a newer server knows.
@@ -110,12 +110,12 @@ enum Single {
           : wire;
 }
 
-/// `Tone` of the server.
+/// The values of `Tone`.
 enum Tone {
-  /// `soft` of the server.
+  /// `soft` on the wire.
   soft('soft'),
 
-  /// `loud` of the server.
+  /// `loud` on the wire.
   loud('loud'),
 
   /// A value that only a newer server knows.
@@ -136,7 +136,7 @@ enum Tone {
       this == unknown ? throw StateError('Tone.unknown cannot be sent') : wire;
 }
 
-/// `Voice` of the server.
+/// The message `Voice`.
 final class Voice {
   /// See the fields.
   const Voice({
@@ -165,25 +165,25 @@ final class Voice {
     );
   }
 
-  /// `mood` of the server's message.
+  /// The mood.
   final Mood mood;
 
-  /// `level` of the server's message.
+  /// The level.
   final Level level;
 
-  /// `tone` of the server's message.
+  /// The tone.
   final Tone? tone;
 
-  /// `mixed` of the server's message.
+  /// The mixed.
   final Mixed mixed;
 
-  /// `moods` of the server's message.
+  /// The moods.
   final List<Mood> moods;
 
-  /// `levels` of the server's message.
+  /// The levels.
   final Map<String, Level> levels;
 
-  /// `single` of the server's message.
+  /// The single.
   final Single single;
 
   /// As JSON; a file stands in it as it is.

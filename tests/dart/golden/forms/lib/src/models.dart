@@ -43,43 +43,43 @@ final class Album {
     );
   }
 
-  /// `cover` of the server's message.
+  /// The cover.
   final FileData cover;
 
-  /// `photos` of the server's message.
+  /// The photos.
   final List<FileData> photos;
 
-  /// `sound` of the server's message.
+  /// The sound.
   final FileData? sound;
 
-  /// `attachments` of the server's message.
+  /// The attachments.
   final List<FileData>? attachments;
 
-  /// `title` of the server's message.
+  /// The title.
   final String title;
 
-  /// `note` of the server's message.
+  /// The note.
   final String? note;
 
-  /// `style` of the server's message.
+  /// The style.
   final Style style;
 
-  /// `stars` of the server's message.
+  /// The stars.
   final int? stars;
 
-  /// `tags` of the server's message.
+  /// The tags.
   final List<String> tags;
 
-  /// `frames` of the server's message.
+  /// The frames.
   final List<Frame> frames;
 
-  /// `frame` of the server's message.
+  /// The frame.
   final Frame frame;
 
-  /// `extra` of the server's message.
+  /// The extra.
   final Map<String, int> extra;
 
-  /// `bright` of the server's message.
+  /// The flag `bright`.
   final bool bright;
 
   /// As JSON; a file stands in it as it is.
@@ -173,7 +173,7 @@ final class Album {
       'extra: $extra, bright: $bright)';
 }
 
-/// `Frame` of the server.
+/// The message `Frame`.
 final class Frame {
   /// See the fields.
   const Frame({this.width = 1.0});
@@ -184,7 +184,7 @@ final class Frame {
     return Frame(width: map.readOr('width', readFloat, 1.0));
   }
 
-  /// `width` of the server's message.
+  /// The width.
   final double width;
 
   /// As JSON; a file stands in it as it is.
@@ -214,7 +214,7 @@ final class Stack {
     return Stack(albums: map.read('albums', listOf(Album.fromJson)));
   }
 
-  /// `albums` of the server's message.
+  /// The albums.
   final List<Album> albums;
 
   /// As JSON; a file stands in it as it is.
@@ -236,12 +236,12 @@ final class Stack {
   String toString() => 'Stack(albums: $albums)';
 }
 
-/// `Style` of the server.
+/// The values of `Style`.
 enum Style {
-  /// `plain` of the server.
+  /// `plain` on the wire.
   plain('plain'),
 
-  /// `fancy` of the server.
+  /// `fancy` on the wire.
   fancy('fancy'),
 
   /// A value that only a newer server knows.

@@ -4,7 +4,7 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `PageInt` of the server.
+/// The message `PageInt`.
 final class PageInt {
   /// See the fields.
   const PageInt({required this.items, this.next});
@@ -18,10 +18,10 @@ final class PageInt {
     );
   }
 
-  /// `items` of the server's message.
+  /// The items.
   final List<int> items;
 
-  /// `next` of the server's message.
+  /// The next.
   final String? next;
 
   /// As JSON; a file stands in it as it is.
@@ -44,7 +44,7 @@ final class PageInt {
   String toString() => 'PageInt(items: $items, next: $next)';
 }
 
-/// `PageSong` of the server.
+/// The message `PageSong`.
 final class PageSong {
   /// See the fields.
   const PageSong({required this.items, this.next});
@@ -58,10 +58,10 @@ final class PageSong {
     );
   }
 
-  /// `items` of the server's message.
+  /// The items.
   final List<Song> items;
 
-  /// `next` of the server's message.
+  /// The next.
   final String? next;
 
   /// As JSON; a file stands in it as it is.
@@ -87,7 +87,7 @@ final class PageSong {
   String toString() => 'PageSong(items: $items, next: $next)';
 }
 
-/// `PairIntUnionStrNoneType` of the server.
+/// The message `PairIntUnionStrNoneType`.
 final class PairIntUnionStrNoneType {
   /// See the fields.
   const PairIntUnionStrNoneType({required this.left, required this.right});
@@ -101,10 +101,10 @@ final class PairIntUnionStrNoneType {
     );
   }
 
-  /// `left` of the server's message.
+  /// The left.
   final int left;
 
-  /// `right` of the server's message.
+  /// The right.
   final String? right;
 
   /// As JSON; a file stands in it as it is.
@@ -130,7 +130,7 @@ final class PairIntUnionStrNoneType {
   String toString() => 'PairIntUnionStrNoneType(left: $left, right: $right)';
 }
 
-/// `PairPageSongPairIntUnionStrNoneType` of the server.
+/// The message `PairPageSongPairIntUnionStrNoneType`.
 final class PairPageSongPairIntUnionStrNoneType {
   /// See the fields.
   const PairPageSongPairIntUnionStrNoneType({
@@ -147,10 +147,10 @@ final class PairPageSongPairIntUnionStrNoneType {
     );
   }
 
-  /// `left` of the server's message.
+  /// The left.
   final PageSong left;
 
-  /// `right` of the server's message.
+  /// The right.
   final PairIntUnionStrNoneType right;
 
   /// As JSON; a file stands in it as it is.
@@ -183,7 +183,7 @@ final class PairPageSongPairIntUnionStrNoneType {
       'PairPageSongPairIntUnionStrNoneType(left: $left, right: $right)';
 }
 
-/// `Song` of the server.
+/// The message `Song`.
 final class Song {
   /// See the fields.
   const Song({required this.title});
@@ -194,7 +194,7 @@ final class Song {
     return Song(title: map.read('title', readString));
   }
 
-  /// `title` of the server's message.
+  /// The title.
   final String title;
 
   /// As JSON; a file stands in it as it is.

@@ -11,13 +11,13 @@ final class OutOfStock extends ApiException {
   /// The error that the server describes.
   OutOfStock(super.problem);
 
-  /// `item` of the error.
+  /// The item.
   late final String item = problem.map.read('item', readString);
 
-  /// `until` of the error.
+  /// The until.
   late final DateTime until = problem.map.read('until', readDate);
 
-  /// `mood` of the error.
+  /// The mood.
   late final Mood? mood = problem.map.readOr(
     'mood',
     nullable(Mood.fromJson),
@@ -30,10 +30,10 @@ final class TextTooLong extends ApiException {
   /// The error that the server describes.
   TextTooLong(super.problem);
 
-  /// `length` of the error.
+  /// The length.
   late final int length = problem.map.read('length', readInt);
 
-  /// `limit` of the error.
+  /// The limit.
   late final int limit = problem.map.read('limit', readInt);
 }
 
@@ -42,6 +42,6 @@ final class TooHot extends ApiException {
   /// The error that the server describes.
   TooHot(super.problem);
 
-  /// `celsius` of the error.
+  /// The celsius.
   late final double celsius = problem.map.read('celsius', readFloat);
 }

@@ -6,7 +6,7 @@ import 'dart:typed_data';
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Album` of the server.
+/// The message `Album`.
 final class Album {
   /// See the fields.
   const Album({required this.cover, this.sound, required this.title});
@@ -21,13 +21,13 @@ final class Album {
     );
   }
 
-  /// `cover` of the server's message.
+  /// The cover.
   final FileData cover;
 
-  /// `sound` of the server's message.
+  /// The sound.
   final FileData? sound;
 
-  /// `title` of the server's message.
+  /// The title.
   final String title;
 
   /// As JSON; a file stands in it as it is.
@@ -62,7 +62,7 @@ final class Album {
   String toString() => 'Album(cover: $cover, sound: $sound, title: $title)';
 }
 
-/// `Boil` of the server.
+/// The message `Boil`.
 final class Boil implements BoilOrFry {
   /// See the fields.
   const Boil({required this.minutes});
@@ -73,7 +73,7 @@ final class Boil implements BoilOrFry {
     return Boil(minutes: map.read('minutes', readInt));
   }
 
-  /// `minutes` of the server's message.
+  /// The minutes.
   final int minutes;
 
   @override
@@ -132,10 +132,10 @@ final class UnknownBoilOrFry implements BoilOrFry {
 
 /// One of some values.
 enum FryKind {
-  /// `fry` of the server.
+  /// `fry` on the wire.
   fry('fry'),
 
-  /// `deep-fry` of the server.
+  /// `deep-fry` on the wire.
   deepFry('deep-fry'),
 
   /// A value that only a newer server knows.
@@ -158,7 +158,7 @@ enum FryKind {
           : wire;
 }
 
-/// `Fry` of the server.
+/// The message `Fry`.
 final class Fry implements BoilOrFry {
   /// See the fields.
   const Fry({required this.kind, this.heat = Heat.low});
@@ -172,10 +172,10 @@ final class Fry implements BoilOrFry {
     );
   }
 
-  /// `kind` of the server's message.
+  /// The kind.
   final FryKind kind;
 
-  /// `heat` of the server's message.
+  /// The heat.
   final Heat heat;
 
   @override
@@ -199,12 +199,12 @@ final class Fry implements BoilOrFry {
   String toString() => 'Fry(kind: $kind, heat: $heat)';
 }
 
-/// `Heat` of the server.
+/// The values of `Heat`.
 enum Heat {
-  /// `1` of the server.
+  /// `1` on the wire.
   low(1),
 
-  /// `3` of the server.
+  /// `3` on the wire.
   high(3),
 
   /// A value that only a newer server knows.
@@ -225,7 +225,7 @@ enum Heat {
       this == unknown ? throw StateError('Heat.unknown cannot be sent') : wire;
 }
 
-/// `Hits` of the server.
+/// The message `Hits`.
 final class Hits {
   /// See the fields.
   const Hits({
@@ -250,22 +250,22 @@ final class Hits {
     );
   }
 
-  /// `words` of the server's message.
+  /// The words.
   final List<String> words;
 
-  /// `mood` of the server's message.
+  /// The mood.
   final Mood? mood;
 
-  /// `heat` of the server's message.
+  /// The heat.
   final Heat heat;
 
-  /// `limit` of the server's message.
+  /// The limit.
   final int limit;
 
-  /// `since` of the server's message.
+  /// The since.
   final DateTime? since;
 
-  /// `exact` of the server's message.
+  /// The flag `exact`.
   final bool exact;
 
   /// As JSON; a file stands in it as it is.
@@ -317,13 +317,13 @@ final class Hits {
 
 /// How a dish tastes.
 enum Mood {
-  /// `good` of the server.
+  /// `good` on the wire.
   good('good'),
 
-  /// `so-so` of the server.
+  /// `so-so` on the wire.
   soSo('so-so'),
 
-  /// `bad` of the server.
+  /// `bad` on the wire.
   bad('bad'),
 
   /// A value that only a newer server knows.
@@ -344,7 +344,7 @@ enum Mood {
       this == unknown ? throw StateError('Mood.unknown cannot be sent') : wire;
 }
 
-/// `Photo` of the server.
+/// The message `Photo`.
 final class Photo {
   /// See the fields.
   const Photo({
@@ -367,19 +367,19 @@ final class Photo {
     );
   }
 
-  /// `image` of the server's message.
+  /// The image.
   final FileData image;
 
-  /// `title` of the server's message.
+  /// The title.
   final String title;
 
-  /// `mood` of the server's message.
+  /// The mood.
   final Mood mood;
 
-  /// `spices` of the server's message.
+  /// The spices.
   final List<Spice> spices;
 
-  /// `words` of the server's message.
+  /// The words.
   final List<String> words;
 
   /// As JSON; a file stands in it as it is.
@@ -473,55 +473,55 @@ final class Recipe {
     );
   }
 
-  /// `id` of the server's message.
+  /// The id.
   final String id;
 
-  /// `title` of the server's message.
+  /// The title.
   final String title;
 
-  /// `steps` of the server's message.
+  /// The steps.
   final List<BoilOrFry> steps;
 
-  /// `spices` of the server's message.
+  /// The spices.
   final Map<String, Spice> spices;
 
-  /// `allergens` of the server's message.
+  /// The allergens.
   final List<String> allergens;
 
   /// recipes inside this one.
   final List<Recipe>? parts;
 
-  /// `note` of the server's message.
+  /// The note.
   final String? note;
 
-  /// `rest` of the server's message.
+  /// The rest.
   final Duration? rest;
 
-  /// `created` of the server's message.
+  /// The created.
   final DateTime created;
 
-  /// `day` of the server's message.
+  /// The day.
   final DateTime day;
 
-  /// `price` of the server's message.
+  /// The price.
   final String price;
 
-  /// `seal` of the server's message.
+  /// The seal.
   final Uint8List seal;
 
-  /// `ph` of the server's message.
+  /// The ph.
   final double ph;
 
-  /// `heat` of the server's message.
+  /// The heat.
   final Heat heat;
 
-  /// `servings` of the server's message.
+  /// The servings.
   final int servings;
 
-  /// `matrix` of the server's message.
+  /// The matrix.
   final List<List<double>> matrix;
 
-  /// `public` of the server's message.
+  /// The flag `public`.
   final bool isPublic;
 
   /// As JSON; a file stands in it as it is.
@@ -643,10 +643,10 @@ final class Recipe {
 
 /// One of some values.
 enum ReviewLanguage {
-  /// `en` of the server.
+  /// `en` on the wire.
   en('en'),
 
-  /// `de` of the server.
+  /// `de` on the wire.
   de('de'),
 
   /// A value that only a newer server knows.
@@ -690,7 +690,7 @@ final class Review {
   /// the guest's words.
   final String text;
 
-  /// `language` of the server's message.
+  /// The language.
   final ReviewLanguage language;
 
   /// As JSON; a file stands in it as it is.
@@ -714,7 +714,7 @@ final class Review {
   String toString() => 'Review(text: $text, language: $language)';
 }
 
-/// `Search` of the server.
+/// The message `Search`.
 final class Search {
   /// See the fields.
   const Search({
@@ -739,22 +739,22 @@ final class Search {
     );
   }
 
-  /// `words` of the server's message.
+  /// The words.
   final List<String> words;
 
-  /// `mood` of the server's message.
+  /// The mood.
   final Mood? mood;
 
-  /// `heat` of the server's message.
+  /// The heat.
   final Heat heat;
 
-  /// `limit` of the server's message.
+  /// The limit.
   final int limit;
 
-  /// `since` of the server's message.
+  /// The since.
   final DateTime? since;
 
-  /// `exact` of the server's message.
+  /// The flag `exact`.
   final bool exact;
 
   /// As JSON; a file stands in it as it is.
@@ -804,7 +804,7 @@ final class Search {
       'since: $since, exact: $exact)';
 }
 
-/// `Size` of the server.
+/// The message `Size`.
 final class Size {
   /// See the fields.
   const Size({required this.width, required this.height});
@@ -818,10 +818,10 @@ final class Size {
     );
   }
 
-  /// `width` of the server's message.
+  /// The width.
   final int width;
 
-  /// `height` of the server's message.
+  /// The height.
   final int height;
 
   /// As JSON; a file stands in it as it is.
@@ -857,13 +857,13 @@ final class Spice {
     );
   }
 
-  /// `name` of the server's message.
+  /// The name.
   final String name;
 
-  /// `grams` of the server's message.
+  /// The grams.
   final double grams;
 
-  /// `tags` of the server's message.
+  /// The tags.
   final List<String>? tags;
 
   /// As JSON; a file stands in it as it is.
@@ -898,7 +898,7 @@ final class Spice {
   String toString() => 'Spice(name: $name, grams: $grams, tags: $tags)';
 }
 
-/// `Token` of the server.
+/// The message `Token`.
 final class Token {
   /// See the fields.
   const Token({required this.index, required this.text});
@@ -912,10 +912,10 @@ final class Token {
     );
   }
 
-  /// `index` of the server's message.
+  /// The index.
   final int index;
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
   /// As JSON; a file stands in it as it is.
@@ -951,13 +951,13 @@ final class Verdict {
     );
   }
 
-  /// `mood` of the server's message.
+  /// The mood.
   final Mood mood;
 
   /// 0 is awful, 1 is delicious.
   final double score;
 
-  /// `words` of the server's message.
+  /// The words.
   final List<String>? words;
 
   /// As JSON; a file stands in it as it is.

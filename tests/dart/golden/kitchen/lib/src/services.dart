@@ -24,7 +24,7 @@ abstract interface class KitchenApi {
   /// Throws [OutOfStock], [TooHot].
   Future<BoilOrFry> order(BoilOrFry step, {CallOptions? options});
 
-  /// `search` of the server.
+  /// Calls `search`.
   Future<Hits> search(Search search, {CallOptions? options});
 
   /// A bare scalar with a default.
@@ -36,7 +36,7 @@ abstract interface class KitchenApi {
   /// Takes nothing.
   Future<String> bell({CallOptions? options});
 
-  /// `counts` of the server.
+  /// Calls `counts`.
   Future<Map<String, int>> counts(
     Map<String, int> words, {
     CallOptions? options,
@@ -54,7 +54,7 @@ abstract interface class KitchenApi {
   /// The length of a sound in seconds.
   Future<double> listen(FileData sound, {CallOptions? options});
 
-  /// `weigh` of the server.
+  /// Calls `weigh`.
   Future<int> weigh(FileData file, {CallOptions? options});
 
   /// Answers a picture.
@@ -63,7 +63,7 @@ abstract interface class KitchenApi {
   /// Answers a sound.
   Future<FileData> chime({int hertz = 440, CallOptions? options});
 
-  /// `receipt` of the server.
+  /// Calls `receipt`.
   Future<FileData> receipt(String name, {CallOptions? options});
 
   /// A stream of messages.

@@ -6,13 +6,13 @@ import 'package:mothlight/mothlight.dart';
 
 /// One of some values.
 enum OrderSize {
-  /// `small` of the server.
+  /// `small` on the wire.
   small('small'),
 
-  /// `large` of the server.
+  /// `large` on the wire.
   large('large'),
 
-  /// `extra large` of the server.
+  /// `extra large` on the wire.
   extraLarge('extra large'),
 
   /// A value that only a newer server knows.
@@ -37,13 +37,13 @@ enum OrderSize {
 
 /// One of some values.
 enum OrderShots {
-  /// `1` of the server.
+  /// `1` on the wire.
   value1(1),
 
-  /// `2` of the server.
+  /// `2` on the wire.
   value2(2),
 
-  /// `3` of the server.
+  /// `3` on the wire.
   value3(3),
 
   /// A value that only a newer server knows.
@@ -68,10 +68,10 @@ enum OrderShots {
 
 /// One of some values.
 enum OrderMilk {
-  /// `oat` of the server.
+  /// `oat` on the wire.
   oat('oat'),
 
-  /// `cow` of the server.
+  /// `cow` on the wire.
   cow('cow'),
 
   /// A value that only a newer server knows.
@@ -96,10 +96,10 @@ enum OrderMilk {
 
 /// One of some values.
 enum OrderExtras {
-  /// `sugar` of the server.
+  /// `sugar` on the wire.
   sugar('sugar'),
 
-  /// `cream` of the server.
+  /// `cream` on the wire.
   cream('cream'),
 
   /// A value that only a newer server knows.
@@ -124,13 +124,13 @@ enum OrderExtras {
 
 /// One of some values.
 enum OrderOdd {
-  /// `one` of the server.
+  /// `one` on the wire.
   one('one'),
 
-  /// `2` of the server.
+  /// `2` on the wire.
   value2(2),
 
-  /// `false` of the server.
+  /// `false` on the wire.
   no(false),
 
   /// A value that only a newer server knows.
@@ -155,19 +155,19 @@ enum OrderOdd {
 
 /// One of some values.
 enum OrderSymbols {
-  /// `+` of the server.
+  /// `+` on the wire.
   value('+'),
 
-  /// `-` of the server.
+  /// `-` on the wire.
   value_('-'),
 
-  /// `""` of the server.
+  /// `""` on the wire.
   empty(''),
 
-  /// `*/` of the server.
+  /// `*/` on the wire.
   value_2('*/'),
 
-  /// `1st` of the server.
+  /// `1st` on the wire.
   value1st('1st'),
 
   /// A value that only a newer server knows.
@@ -215,22 +215,22 @@ final class Order {
     );
   }
 
-  /// `size` of the server's message.
+  /// The size.
   final OrderSize size;
 
-  /// `shots` of the server's message.
+  /// The shots.
   final OrderShots shots;
 
-  /// `milk` of the server's message.
+  /// The milk.
   final OrderMilk? milk;
 
-  /// `extras` of the server's message.
+  /// The extras.
   final List<OrderExtras> extras;
 
-  /// `odd` of the server's message.
+  /// The odd.
   final OrderOdd odd;
 
-  /// `symbols` of the server's message.
+  /// The symbols.
   final OrderSymbols symbols;
 
   /// As JSON; a file stands in it as it is.
@@ -285,10 +285,10 @@ final class Order {
 
 /// One of some values.
 enum BarBrewResult {
-  /// `done` of the server.
+  /// `done` on the wire.
   done('done'),
 
-  /// `failed` of the server.
+  /// `failed` on the wire.
   failed('failed'),
 
   /// A value that only a newer server knows.
@@ -313,10 +313,10 @@ enum BarBrewResult {
 
 /// One of some values.
 enum BarCleanHow {
-  /// `quick` of the server.
+  /// `quick` on the wire.
   quick('quick'),
 
-  /// `well` of the server.
+  /// `well` on the wire.
   well('well'),
 
   /// A value that only a newer server knows.

@@ -4,7 +4,7 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Atlas` of the server.
+/// The message `Atlas`.
 final class Atlas {
   /// See the fields.
   const Atlas({
@@ -29,19 +29,19 @@ final class Atlas {
     );
   }
 
-  /// `places` of the server's message.
+  /// The places.
   final Map<String, Place> places;
 
-  /// `counts` of the server's message.
+  /// The counts.
   final Map<String, int> counts;
 
-  /// `notes` of the server's message.
+  /// The notes.
   final Map<String, String?> notes;
 
-  /// `routes` of the server's message.
+  /// The routes.
   final Map<String, List<Place>> routes;
 
-  /// `index` of the server's message.
+  /// The index.
   final Map<String, Map<String, List<int>>>? index;
 
   /// As JSON; a file stands in it as it is.
@@ -112,10 +112,10 @@ final class Place {
     );
   }
 
-  /// `lat` of the server's message.
+  /// The lat.
   final double lat;
 
-  /// `lon` of the server's message.
+  /// The lon.
   final double lon;
 
   /// As JSON; a file stands in it as it is.

@@ -4,7 +4,7 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Size` of the server.
+/// The message `Size`.
 final class Size {
   /// See the fields.
   const Size({required this.width, required this.height});
@@ -18,10 +18,10 @@ final class Size {
     );
   }
 
-  /// `width` of the server's message.
+  /// The width.
   final int width;
 
-  /// `height` of the server's message.
+  /// The height.
   final int height;
 
   /// As JSON; a file stands in it as it is.

@@ -28,7 +28,7 @@ final class Empty {
   String toString() => 'Empty()';
 }
 
-/// `Signal` of the server.
+/// The message `Signal`.
 final class Signal {
   /// See the fields.
   const Signal({this.loud = false});
@@ -39,7 +39,7 @@ final class Signal {
     return Signal(loud: map.readOr('loud', readBool, false));
   }
 
-  /// `loud` of the server's message.
+  /// The flag `loud`.
   final bool loud;
 
   /// As JSON; a file stands in it as it is.

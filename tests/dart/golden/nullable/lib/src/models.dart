@@ -36,28 +36,28 @@ final class Change {
     );
   }
 
-  /// `name` of the server's message.
+  /// The name.
   final String name;
 
-  /// `nickname` of the server's message.
+  /// The nickname.
   final String? nickname;
 
-  /// `motto` of the server's message.
+  /// The motto.
   final String? motto;
 
-  /// `city` of the server's message.
+  /// The city.
   final String city;
 
-  /// `age` of the server's message.
+  /// The age.
   final int? age;
 
-  /// `tags` of the server's message.
+  /// The tags.
   final List<String>? tags;
 
-  /// `note` of the server's message.
+  /// The note.
   final Optional<String?> note;
 
-  /// `rests` of the server's message.
+  /// The rests.
   final List<int?> rests;
 
   /// As JSON; a file stands in it as it is.

@@ -39,37 +39,37 @@ final class Numbers {
     );
   }
 
-  /// `small` of the server's message.
+  /// The small.
   final int small;
 
-  /// `web` of the server's message.
+  /// The web.
   final int web;
 
-  /// `native` of the server's message.
+  /// The native.
   final int? native;
 
-  /// `lowest` of the server's message.
+  /// The lowest.
   final int? lowest;
 
-  /// `pair` of the server's message.
+  /// The pair.
   final List<int> pair;
 
-  /// `ratio` of the server's message.
+  /// The ratio.
   final double ratio;
 
-  /// `tiny` of the server's message.
+  /// The tiny.
   final double tiny;
 
-  /// `whole` of the server's message.
+  /// The whole.
   final double whole;
 
-  /// `any` of the server's message.
+  /// The any.
   final double any;
 
-  /// `maybe` of the server's message.
+  /// The maybe.
   final double? maybe;
 
-  /// `many` of the server's message.
+  /// The many.
   final List<double> many;
 
   /// As JSON; a file stands in it as it is.

@@ -33,25 +33,25 @@ final class Parcel {
     );
   }
 
-  /// `id` of the server's message.
+  /// The id.
   final String id;
 
-  /// `data` of the server's message.
+  /// The data.
   final Uint8List data;
 
-  /// `label` of the server's message.
+  /// The label.
   final Uint8List? label;
 
-  /// `parts` of the server's message.
+  /// The parts.
   final List<Uint8List> parts;
 
-  /// `sums` of the server's message.
+  /// The sums.
   final Map<String, Uint8List> sums;
 
-  /// `price` of the server's message.
+  /// The price.
   final String price;
 
-  /// `others` of the server's message.
+  /// The others.
   final List<String> others;
 
   /// As JSON; a file stands in it as it is.

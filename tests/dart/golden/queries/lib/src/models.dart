@@ -4,12 +4,12 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Order` of the server.
+/// The values of `Order`.
 enum Order {
-  /// `newest` of the server.
+  /// `newest` on the wire.
   newest('newest'),
 
-  /// `best` of the server.
+  /// `best` on the wire.
   best('best'),
 
   /// A value that only a newer server knows.
@@ -59,28 +59,28 @@ final class Search {
     );
   }
 
-  /// `words` of the server's message.
+  /// The words.
   final List<String> words;
 
-  /// `order` of the server's message.
+  /// The order.
   final Order? order;
 
-  /// `limit` of the server's message.
+  /// The limit.
   final int limit;
 
-  /// `near` of the server's message.
+  /// The near.
   final double? near;
 
-  /// `since` of the server's message.
+  /// The since.
   final DateTime? since;
 
-  /// `ids` of the server's message.
+  /// The ids.
   final List<String>? ids;
 
-  /// `exact` of the server's message.
+  /// The flag `exact`.
   final bool exact;
 
-  /// `longName` of the server's message.
+  /// The long name.
   final String longName;
 
   /// As JSON; a file stands in it as it is.

@@ -4,7 +4,7 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Chicken` of the server.
+/// The message `Chicken`.
 final class Chicken {
   /// See the fields.
   const Chicken({this.lays});
@@ -15,7 +15,7 @@ final class Chicken {
     return Chicken(lays: map.readOr('lays', nullable(Egg.fromJson), null));
   }
 
-  /// `lays` of the server's message.
+  /// The lays.
   final Egg? lays;
 
   /// As JSON; a file stands in it as it is.
@@ -35,7 +35,7 @@ final class Chicken {
   String toString() => 'Chicken(lays: $lays)';
 }
 
-/// `Egg` of the server.
+/// The message `Egg`.
 final class Egg {
   /// See the fields.
   const Egg({this.hatches});
@@ -48,7 +48,7 @@ final class Egg {
     );
   }
 
-  /// `hatches` of the server's message.
+  /// The hatches.
   final Chicken? hatches;
 
   /// As JSON; a file stands in it as it is.
@@ -68,7 +68,7 @@ final class Egg {
   String toString() => 'Egg(hatches: $hatches)';
 }
 
-/// `Not` of the server.
+/// The message `Not`.
 final class Not implements WordOrNot {
   /// See the fields.
   const Not({required this.of});
@@ -79,7 +79,7 @@ final class Not implements WordOrNot {
     return Not(of: map.read('of', WordOrNot.fromJson));
   }
 
-  /// `of` of the server's message.
+  /// The of.
   final WordOrNot of;
 
   @override
@@ -119,16 +119,16 @@ final class Tree {
     );
   }
 
-  /// `word` of the server's message.
+  /// The word.
   final String word;
 
-  /// `children` of the server's message.
+  /// The children.
   final List<Tree> children;
 
-  /// `parent` of the server's message.
+  /// The parent.
   final Tree? parent;
 
-  /// `named` of the server's message.
+  /// The named.
   final Map<String, Tree> named;
 
   /// As JSON; a file stands in it as it is.
@@ -169,7 +169,7 @@ final class Tree {
       'Tree(word: $word, children: $children, parent: $parent, named: $named)';
 }
 
-/// `Word` of the server.
+/// The message `Word`.
 final class Word implements WordOrNot {
   /// See the fields.
   const Word({required this.text});
@@ -180,7 +180,7 @@ final class Word implements WordOrNot {
     return Word(text: map.read('text', readString));
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
   @override

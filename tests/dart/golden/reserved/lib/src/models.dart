@@ -4,30 +4,30 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Keyword` of the server.
+/// The values of `Keyword`.
 enum Keyword {
-  /// `default` of the server.
+  /// `default` on the wire.
   default_('default'),
 
-  /// `switch` of the server.
+  /// `switch` on the wire.
   switch_('switch'),
 
-  /// `values` of the server.
+  /// `values` on the wire.
   values_('values'),
 
-  /// `index` of the server.
+  /// `index` on the wire.
   index_('index'),
 
-  /// `name` of the server.
+  /// `name` on the wire.
   name_('name'),
 
-  /// `unknown` of the server.
+  /// `unknown` on the wire.
   unknown_('unknown'),
 
-  /// `toJson` of the server.
+  /// `toJson` on the wire.
   toJson_('toJson'),
 
-  /// `null` of the server.
+  /// `null` on the wire.
   null_('null'),
 
   /// A value that only a newer server knows.
@@ -115,82 +115,82 @@ final class Words {
     );
   }
 
-  /// `class` of the server's message.
+  /// The class.
   final String class_;
 
-  /// `default` of the server's message.
+  /// The default.
   final int default_;
 
-  /// `switch` of the server's message.
+  /// The flag `switch`.
   final bool switch_;
 
-  /// `is` of the server's message.
+  /// The is.
   final String is_;
 
-  /// `new` of the server's message.
+  /// The new.
   final String new_;
 
-  /// `enum` of the server's message.
+  /// The enum.
   final Keyword enum_;
 
-  /// `var` of the server's message.
+  /// The var.
   final double var_;
 
-  /// `this` of the server's message.
+  /// The this.
   final String this_;
 
-  /// `super` of the server's message.
+  /// The super.
   final String? super_;
 
-  /// `null` of the server's message.
+  /// The null.
   final List<String> null_;
 
-  /// `void` of the server's message.
+  /// The void.
   final Map<String, String> void_;
 
-  /// `required` of the server's message.
+  /// The required.
   final String required;
 
-  /// `late` of the server's message.
+  /// The late.
   final String late;
 
-  /// `factory` of the server's message.
+  /// The factory.
   final String factory;
 
-  /// `static` of the server's message.
+  /// The static.
   final String static;
 
-  /// `get` of the server's message.
+  /// The get.
   final String get;
 
-  /// `set` of the server's message.
+  /// The set.
   final String set;
 
-  /// `operator` of the server's message.
+  /// The operator.
   final String operator;
 
-  /// `external` of the server's message.
+  /// The external.
   final String external;
 
-  /// `Function` of the server's message.
+  /// The function.
   final String function;
 
-  /// `dynamic` of the server's message.
+  /// The dynamic.
   final String dynamic_;
 
-  /// `await` of the server's message.
+  /// The await.
   final String await_;
 
-  /// `yield` of the server's message.
+  /// The yield.
   final String yield_;
 
-  /// `async` of the server's message.
+  /// The async.
   final String async_;
 
-  /// `sealed` of the server's message.
+  /// The sealed.
   final String sealed;
 
-  /// `when` of the server's message.
+  /// The when.
   final String when;
 
   /// As JSON; a file stands in it as it is.

@@ -6,10 +6,10 @@ import 'package:mothlight/mothlight.dart';
 
 /// One of some values.
 enum DoneReason {
-  /// `stop` of the server.
+  /// `stop` on the wire.
   stop('stop'),
 
-  /// `length` of the server.
+  /// `length` on the wire.
   length('length'),
 
   /// A value that only a newer server knows.
@@ -43,7 +43,7 @@ final class Done implements TokenOrDone {
     return Done(reason: map.read('reason', DoneReason.fromJson));
   }
 
-  /// `reason` of the server's message.
+  /// The reason.
   final DoneReason reason;
 
   @override
@@ -76,10 +76,10 @@ final class Prompt {
     );
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
-  /// `max_tokens` of the server's message.
+  /// The max tokens.
   final int maxTokens;
 
   /// As JSON; a file stands in it as it is.
@@ -111,7 +111,7 @@ final class Token implements TokenOrDone {
     return Token(text: map.read('text', readString));
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
   @override

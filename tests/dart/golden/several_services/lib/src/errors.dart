@@ -9,6 +9,6 @@ final class TooLong extends ApiException {
   /// The error that the server describes.
   TooLong(super.problem);
 
-  /// `limit` of the error.
+  /// The limit.
   late final int limit = problem.map.read('limit', readInt);
 }

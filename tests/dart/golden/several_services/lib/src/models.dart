@@ -15,7 +15,7 @@ final class Review {
     return Review(text: map.read('text', readString));
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
   /// As JSON; a file stands in it as it is.
@@ -45,7 +45,7 @@ final class Verdict {
     return Verdict(score: map.read('score', readFloat));
   }
 
-  /// `score` of the server's message.
+  /// The score.
   final double score;
 
   /// As JSON; a file stands in it as it is.

@@ -21,6 +21,6 @@ final class ProblemException extends ApiException {
   /// The error that the server describes.
   ProblemException(super.problem);
 
-  /// `what` of the error.
+  /// The what.
   late final String what = problem.map.read('what', readString);
 }

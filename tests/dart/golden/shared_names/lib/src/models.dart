@@ -4,7 +4,7 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `FakeSentimentApi` of the server.
+/// The message `FakeSentimentApi`.
 final class FakeSentimentApiModel {
   /// See the fields.
   const FakeSentimentApiModel({this.fake = true});
@@ -15,7 +15,7 @@ final class FakeSentimentApiModel {
     return FakeSentimentApiModel(fake: map.readOr('fake', readBool, true));
   }
 
-  /// `fake` of the server's message.
+  /// The flag `fake`.
   final bool fake;
 
   /// As JSON; a file stands in it as it is.
@@ -38,10 +38,10 @@ final class FakeSentimentApiModel {
 
 /// One of some values.
 enum SentimentLabelModel {
-  /// `good` of the server.
+  /// `good` on the wire.
   good('good'),
 
-  /// `bad` of the server.
+  /// `bad` on the wire.
   bad('bad'),
 
   /// A value that only a newer server knows.
@@ -78,10 +78,10 @@ final class Sentiment {
     );
   }
 
-  /// `score` of the server's message.
+  /// The score.
   final double score;
 
-  /// `label` of the server's message.
+  /// The label.
   final SentimentLabelModel label;
 
   /// As JSON; a file stands in it as it is.
@@ -105,7 +105,7 @@ final class Sentiment {
   String toString() => 'Sentiment(score: $score, label: $label)';
 }
 
-/// `SentimentApi` of the server.
+/// The message `SentimentApi`.
 final class SentimentApiModel {
   /// See the fields.
   const SentimentApiModel({this.api = ''});
@@ -116,7 +116,7 @@ final class SentimentApiModel {
     return SentimentApiModel(api: map.readOr('api', readString, ''));
   }
 
-  /// `api` of the server's message.
+  /// The api.
   final String api;
 
   /// As JSON; a file stands in it as it is.
@@ -139,7 +139,7 @@ final class SentimentApiModel {
 
 /// Called as the enum of a literal would be.
 enum SentimentLabel {
-  /// `a` of the server.
+  /// `a` on the wire.
   a('a'),
 
   /// A value that only a newer server knows.
@@ -162,7 +162,7 @@ enum SentimentLabel {
           : wire;
 }
 
-/// `SentimentMethods` of the server.
+/// The message `SentimentMethods`.
 final class SentimentMethodsModel {
   /// See the fields.
   const SentimentMethodsModel({this.methods = const []});
@@ -175,7 +175,7 @@ final class SentimentMethodsModel {
     );
   }
 
-  /// `methods` of the server's message.
+  /// The methods.
   final List<String> methods;
 
   /// As JSON; a file stands in it as it is.

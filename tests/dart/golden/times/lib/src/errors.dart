@@ -9,10 +9,10 @@ final class Taken extends ApiException {
   /// The error that the server describes.
   Taken(super.problem);
 
-  /// `until` of the error.
+  /// The until.
   late final DateTime until = problem.map.read('until', readDateTime);
 
-  /// `wait` of the error.
+  /// The wait.
   late final Duration? wait = problem.map.readOr(
     'wait',
     nullable(readDuration),

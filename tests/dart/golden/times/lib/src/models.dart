@@ -33,28 +33,28 @@ final class Appointment {
     );
   }
 
-  /// `begin` of the server's message.
+  /// The begin.
   final DateTime begin;
 
-  /// `end` of the server's message.
+  /// The end.
   final DateTime? end;
 
-  /// `day` of the server's message.
+  /// The day.
   final DateTime day;
 
-  /// `clock` of the server's message.
+  /// The clock.
   final String clock;
 
-  /// `length` of the server's message.
+  /// The length.
   final Duration length;
 
-  /// `reminders` of the server's message.
+  /// The reminders.
   final List<Duration> reminders;
 
-  /// `history` of the server's message.
+  /// The history.
   final Map<String, DateTime> history;
 
-  /// `holidays` of the server's message.
+  /// The holidays.
   final List<DateTime?> holidays;
 
   /// As JSON; a file stands in it as it is.

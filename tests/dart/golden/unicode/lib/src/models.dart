@@ -4,15 +4,15 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Farbe` of the server.
+/// The values of `Farbe`.
 enum Farbe {
-  /// `grün` of the server.
+  /// `grün` on the wire.
   grun('grün'),
 
-  /// `赤` of the server.
+  /// `赤` on the wire.
   u8d64('赤'),
 
-  /// `röt` of the server.
+  /// `röt` on the wire.
   rot('röt'),
 
   /// A value that only a newer server knows.
@@ -34,24 +34,24 @@ enum Farbe {
 }
 
 /// One of some values.
-enum GroUdfENandu {
-  /// `sí` of the server.
+enum GrosseNandu {
+  /// `sí` on the wire.
   si('sí'),
 
-  /// `no` of the server.
+  /// `no` on the wire.
   no('no'),
 
-  /// `日本` of the server.
+  /// `日本` on the wire.
   u65e5U672c('日本'),
 
   /// A value that only a newer server knows.
   unknown(null);
 
   /// A member that is [wire] on the wire.
-  const GroUdfENandu(this.wire);
+  const GrosseNandu(this.wire);
 
   /// The member of a JSON value; [unknown] where there is none.
-  factory GroUdfENandu.fromJson(Object? json) =>
+  factory GrosseNandu.fromJson(Object? json) =>
       values.firstWhere((member) => member.wire == json, orElse: () => unknown);
 
   /// The value on the wire.
@@ -60,17 +60,17 @@ enum GroUdfENandu {
   /// As JSON. Throws [StateError] where it is [unknown].
   Object? toJson() =>
       this == unknown
-          ? throw StateError('GroUdfENandu.unknown cannot be sent')
+          ? throw StateError('GrosseNandu.unknown cannot be sent')
           : wire;
 }
 
 /// Wie groß etwas ist: 身長 и вес 🦋.
-final class GroUdfE {
+final class Grosse {
   /// See the fields.
-  const GroUdfE({
+  const Grosse({
     required this.hohe,
     this.u540dU524d = '山田',
-    this.nandu = GroUdfENandu.si,
+    this.nandu = GrosseNandu.si,
     this.emoji = '🦋',
     this.dash = 0,
     this.digit = 0,
@@ -79,12 +79,12 @@ final class GroUdfE {
   });
 
   /// Reads one out of JSON. Throws [DecodeException].
-  factory GroUdfE.fromJson(Object? json) {
-    final map = JsonMap.of(json, 'GroUdfE');
-    return GroUdfE(
+  factory Grosse.fromJson(Object? json) {
+    final map = JsonMap.of(json, 'Grosse');
+    return Grosse(
       hohe: map.read('höhe', readFloat),
       u540dU524d: map.readOr('名前', readString, '山田'),
-      nandu: map.readOr('ñandú', GroUdfENandu.fromJson, GroUdfENandu.si),
+      nandu: map.readOr('ñandú', GrosseNandu.fromJson, GrosseNandu.si),
       emoji: map.readOr('🦋', readString, '🦋'),
       dash: map.readOr('a-b c.d', readInt, 0),
       digit: map.readOr('2nd', readInt, 0),
@@ -96,25 +96,25 @@ final class GroUdfE {
   /// in Metern, z. B. 1,80 — 「高さ」.
   final double hohe;
 
-  /// `名前` of the server's message.
+  /// The 名前.
   final String u540dU524d;
 
-  /// `ñandú` of the server's message.
-  final GroUdfENandu nandu;
+  /// The ñandú.
+  final GrosseNandu nandu;
 
-  /// `🦋` of the server's message.
+  /// The 🦋.
   final String emoji;
 
-  /// `a-b c.d` of the server's message.
+  /// The a b c d.
   final int dash;
 
-  /// `2nd` of the server's message.
+  /// The 2nd.
   final int digit;
 
-  /// `$ref` of the server's message.
+  /// The ref.
   final String dollar;
 
-  /// `it's "q" \ ` of the server's message.
+  /// The it s q.
   final String quote;
 
   /// As JSON; a file stands in it as it is.
@@ -130,16 +130,16 @@ final class GroUdfE {
   };
 
   /// The same with other values.
-  GroUdfE copyWith({
+  Grosse copyWith({
     double? hohe,
     String? u540dU524d,
-    GroUdfENandu? nandu,
+    GrosseNandu? nandu,
     String? emoji,
     int? dash,
     int? digit,
     String? dollar,
     String? quote,
-  }) => GroUdfE(
+  }) => Grosse(
     hohe: hohe ?? this.hohe,
     u540dU524d: u540dU524d ?? this.u540dU524d,
     nandu: nandu ?? this.nandu,
@@ -152,7 +152,7 @@ final class GroUdfE {
 
   @override
   bool operator ==(Object other) =>
-      other is GroUdfE &&
+      other is Grosse &&
       other.hohe == hohe &&
       other.u540dU524d == u540dU524d &&
       other.nandu == nandu &&
@@ -164,7 +164,7 @@ final class GroUdfE {
 
   @override
   int get hashCode => Object.hash(
-    GroUdfE,
+    Grosse,
     hohe,
     u540dU524d,
     nandu,
@@ -177,7 +177,7 @@ final class GroUdfE {
 
   @override
   String toString() =>
-      'GroUdfE(hohe: $hohe, u540dU524d: $u540dU524d, nandu: $nandu, '
+      'Grosse(hohe: $hohe, u540dU524d: $u540dU524d, nandu: $nandu, '
       'emoji: $emoji, dash: $dash, digit: $digit, dollar: $dollar, '
       'quote: $quote)';
 }

@@ -9,7 +9,7 @@ import 'models.dart';
 /// Übersetzt, переводит, 翻訳する.
 abstract interface class UbersetzerApi {
   /// Übersetzt „nichts“.
-  Future<GroUdfE> ubersetze(GroUdfE groUdfE, {CallOptions? options});
+  Future<Grosse> ubersetze(Grosse grosse, {CallOptions? options});
 
   /// Die Farbe.
   Future<Farbe> u8272({Farbe farbe = Farbe.grun, CallOptions? options});
@@ -23,8 +23,8 @@ final class UbersetzerClient implements UbersetzerApi {
   final Transport _transport;
 
   @override
-  Future<GroUdfE> ubersetze(GroUdfE groUdfE, {CallOptions? options}) =>
-      _transport.unary(UbersetzerMethods.ubersetze, groUdfE, options: options);
+  Future<Grosse> ubersetze(Grosse grosse, {CallOptions? options}) =>
+      _transport.unary(UbersetzerMethods.ubersetze, grosse, options: options);
 
   @override
   Future<Farbe> u8272({Farbe farbe = Farbe.grun, CallOptions? options}) =>
@@ -42,14 +42,14 @@ abstract final class UbersetzerMethods {
   );
 
   /// `POST /übersetzer/übersetze`.
-  static final Method<GroUdfE, GroUdfE> ubersetze = Method(
+  static final Method<Grosse, Grosse> ubersetze = Method(
     contract: contract,
     name: 'übersetze',
     cardinality: Cardinality.unary,
     verb: 'POST',
     path: '/übersetzer/übersetze',
-    encode: (groUdfE) => groUdfE.toJson(),
-    decode: GroUdfE.fromJson,
+    encode: (grosse) => grosse.toJson(),
+    decode: Grosse.fromJson,
   );
 
   /// `POST /übersetzer/色`.

@@ -4,7 +4,7 @@
 
 import 'package:mothlight/mothlight.dart';
 
-/// `Circle` of the server.
+/// The message `Circle`.
 final class Circle implements CircleOrSquare {
   /// See the fields.
   const Circle({required this.r});
@@ -15,7 +15,7 @@ final class Circle implements CircleOrSquare {
     return Circle(r: map.read('r', readFloat));
   }
 
-  /// `r` of the server's message.
+  /// The r.
   final double r;
 
   @override
@@ -74,10 +74,10 @@ final class UnknownCircleOrSquare implements CircleOrSquare {
 
 /// One of some values.
 enum EmphasisKind {
-  /// `bold` of the server.
+  /// `bold` on the wire.
   bold('bold'),
 
-  /// `italic` of the server.
+  /// `italic` on the wire.
   italic('italic'),
 
   /// A value that only a newer server knows.
@@ -119,13 +119,13 @@ final class Emphasis implements Label, Span {
     );
   }
 
-  /// `kind` of the server's message.
+  /// The kind.
   final EmphasisKind kind;
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
-  /// `unknown` of the server's message.
+  /// The flag `unknown`.
   final bool unknown;
 
   @override
@@ -209,10 +209,10 @@ final class Link implements Span, TextOrLink {
     );
   }
 
-  /// `url` of the server's message.
+  /// The url.
   final String url;
 
-  /// `label` of the server's message.
+  /// The label.
   final Label label;
 
   @override
@@ -264,19 +264,19 @@ final class Page {
     );
   }
 
-  /// `title` of the server's message.
+  /// The title.
   final TextOrLink title;
 
-  /// `spans` of the server's message.
+  /// The spans.
   final List<Span> spans;
 
-  /// `named` of the server's message.
+  /// The named.
   final Map<String, Span> named;
 
-  /// `shape` of the server's message.
+  /// The shape.
   final CircleOrSquare? shape;
 
-  /// `shapes` of the server's message.
+  /// The shapes.
   final List<List<CircleOrSquare>> shapes;
 
   /// As JSON; a file stands in it as it is.
@@ -369,7 +369,7 @@ final class UnknownSpan implements Span {
   String toString() => 'UnknownSpan($json)';
 }
 
-/// `Square` of the server.
+/// The message `Square`.
 final class Square implements CircleOrSquare {
   /// See the fields.
   const Square({required this.a});
@@ -380,7 +380,7 @@ final class Square implements CircleOrSquare {
     return Square(a: map.read('a', readFloat));
   }
 
-  /// `a` of the server's message.
+  /// The a.
   final double a;
 
   @override
@@ -410,7 +410,7 @@ final class Text implements Label, Span, TextOrLink {
     return Text(text: map.read('text', readString));
   }
 
-  /// `text` of the server's message.
+  /// The text.
   final String text;
 
   @override
