@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import itertools
 import keyword
 import random
 import typing
@@ -48,6 +49,9 @@ ALIASES = ["$ref", "a-b", "it's", 'say "x"', "🦋", "a\nb", "\\", "${x}", "@typ
 DOCS = ["", "A word", "*/ ends nothing", "[x] and `y` and $z\n\n- list\n- items", "/// slashes",
         "word " * 40, "\\", "'quoted'", "   indented\n\n\n\n", "日本語 🦋"]  # fmt: skip
 TEXTS = [*ALIASES, "", "plain", "*/", "\t", "\u2028", "null"]
+
+
+_numbers = itertools.count()
 
 
 class World:
@@ -120,6 +124,8 @@ class World:
             key = self.name(words, taken)
             options: dict[str, Any] = {"description": self.draw(st.sampled_from(DOCS))}
             wire = self.draw(st.sampled_from(ALIASES)) if self.one_in(4) else key
+            if key in wires:  # another field's name on the wire
+                continue
             wire = key if wire in wires else wire
             wires.add(wire)
             if wire != key:
@@ -135,7 +141,8 @@ class World:
 
     def own(self, name: str) -> Any:
         """The model itself, where it may end."""
-        own = typing.ForwardRef(name)
+        # Of a module of its own: typing keeps what was made of an equal one, with its class.
+        own = typing.ForwardRef(name, module=f"random_{next(_numbers)}")
         return self.draw(st.sampled_from([own | None, list[own], dict[str, own]]))  # type: ignore[valid-type]
 
     def default(self, hint: Any) -> dict[str, Any]:

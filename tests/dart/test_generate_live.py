@@ -48,8 +48,17 @@ class Generator:
         self.package, self.log = folder / "shop_api", folder / "generate.log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mothlight", "generate", "dart", target]
-                + ["-o", "shop_api", *more],
+                [
+                    sys.executable,
+                    "-m",
+                    "mothlight",
+                    "generate",
+                    "dart",
+                    target,
+                    "-o",
+                    "shop_api",
+                    *more,
+                ],
                 cwd=folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -19,7 +19,7 @@ import lint
 import pytest
 from dart_program import run_script, write_package, write_packages
 from golden_cases import CASES
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from pydantic import BaseModel
 from random_services import echoes, services
 from random_values import json_of
@@ -181,6 +181,7 @@ def found() -> list[Made]:
         database=None,
         derandomize=os.environ.get("CI") == "true",
         suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],  # the contract is shown whole; to make it small takes minutes
     )
     @given(services())
     def parse(cls: type) -> None:

@@ -239,3 +239,12 @@ def test_generic_messages_are_named_after_what_they_hold() -> None:
         (Page[Page[int]], "PagePageInt"),
     ):
         assert reader.read(hint, "it") == Ref(name)
+
+
+def test_two_fields_of_one_name_on_the_wire() -> None:
+    class Paper(BaseModel):
+        title: str
+        name: str = Field(alias="title")
+
+    with pytest.raises(DefinitionError, match="two fields of Paper are called 'title'"):
+        Reader().read(Paper, "a paper", (), Paper)

@@ -18,6 +18,14 @@ DecodeException _misfit(Object? Function() read) {
 }
 
 void main() {
+  test('a field that is there equals another by what it holds', () {
+    check(Optional.of([1, 2]) == Optional.of([1, 2]));
+    check(Optional.of([1, 2]).hashCode == Optional.of([1, 2]).hashCode);
+    check(Optional.of([1, 2]) != Optional.of([2, 1]));
+    check(const Optional<int>.absent() == const Optional<int>.absent());
+    check(const Optional<int?>.absent() != const Optional<int?>.of(null));
+  });
+
   test('a float may be an integer, or a word', () {
     equal(readFloat(jsonDecode('1')), 1.0);
     equal('${readFloat(1)}', '1.0');

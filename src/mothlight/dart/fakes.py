@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import comments, literals
 from .api import Api, MethodPlan, ServicePlan
 from .layout import HARD, Assign, Doc, Initialized, Nest, call, declared, infix, parameters
+from .names import Scope
 from .services import class_, declaration, signature
 
 
@@ -20,7 +21,9 @@ def fake(api: Api, plan: ServicePlan) -> Doc:
     for method in plan.methods:
         name, argument = method.name, signature(api, method).argument
         local = "fake" if argument == "answer" else "answer"
-        made = infix("??", [f"_{name}", call("_missing", literals.string(f"{plan.fake}.{name}"))])
+        made = infix(
+            "??", [f"_{name}", call(_missing(api), literals.string(f"{plan.fake}.{name}"))]
+        )
         asked = call(f"return {local}", *([] if argument == "null" else [argument]))
         body = (HARD, f"final {local}", Assign(" =", made), ";", HARD, asked, ";")
         members.append(
@@ -39,10 +42,16 @@ def _function(api: Api, method: MethodPlan) -> Doc:
     return (found.output, Assign("", call("Function", *given), "always", by=0))
 
 
-def missing() -> Doc:
+def _missing(api: Api) -> str:
+    """The name of a function that no member of a fake hides."""
+    kept = {f"_{method.name}" for plan in api.services for method in plan.methods}
+    return Scope(kept, mark="Call").claim("_missing")
+
+
+def missing(api: Api) -> Doc:
     """The function that fakes call for what they were not given."""
     return (
-        "Never _missing(String method)",
+        f"Never {_missing(api)}(String method)",
         Assign(" =>", call("throw UnimplementedError", "'$method was not given'"), "else"),
         ";",
     )

@@ -130,7 +130,7 @@ def call(name: str, *arguments: Doc) -> Doc:
     """``name(arguments)``."""
     usual = (name, delimited("(", arguments, ")"))
     last = arguments[-1] if arguments else EMPTY
-    if not _is_collection(last) or any(map(_is_collection, arguments[:-1])):
+    if not is_collection(last) or any(map(is_collection, arguments[:-1])):
         return usual
     before = f"{name}(" + "".join(f"{flat_text(argument)}, " for argument in arguments[:-1])
     return Trailing(before, (last, ")"), usual)
@@ -141,7 +141,8 @@ def declared(type_: Doc, name: str) -> Doc:
     return Group((type_, Line(), name))
 
 
-def _is_collection(doc: Doc) -> bool:
+def is_collection(doc: Doc) -> bool:
+    """Whether it is a list, map or set, which breaks inside its own brackets."""
     if isinstance(doc, tuple) and len(doc) == 2 and doc[0] == "const ":
         doc = doc[1]
     return isinstance(doc, Group) and doc.is_collection

@@ -158,7 +158,7 @@ def _testing(api: Api) -> str:
     parts = [fake(api, plan) for plan in api.services]
     if api.all:
         parts.append(all_fakes(api))
-    parts.append(missing())
+    parts.append(missing(api))
     body = render((join(parts, BLANK), HARD))
     used = identifiers(body)
     lines = ["import 'dart:typed_data';", ""] if "Uint8List" in used else []

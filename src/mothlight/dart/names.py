@@ -58,7 +58,7 @@ ERROR = (
     | {"type"}
 )
 METHOD = RESERVED | OBJECT | FUNCTIONS | {"contract", "operator"}
-PARAMETER = RESERVED | FUNCTIONS | {"options"}
+PARAMETER = RESERVED | BUILT_IN | FUNCTIONS | {"options"}
 
 
 _LATIN = str.maketrans(

@@ -21,6 +21,7 @@ from .layout import (
     conditional,
     declared,
     delimited,
+    is_collection,
     join,
     named,
     parameters,
@@ -187,7 +188,7 @@ def _encoder(api: Api, method: MethodPlan, found: Signature) -> Doc:
     value = Dart(api).encode(method.node, name, promoted=True)
     if found.may_be_absent:
         value = conditional(f"{name} == null", "absent", value)
-    return (f"({name})", Assign(" =>", value, "else"))
+    return (f"({name})", Assign(" =>", value, "always" if is_collection(value) else "else"))
 
 
 def everything(api: Api) -> Doc:

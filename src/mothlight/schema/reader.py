@@ -199,6 +199,13 @@ class Reader:
             return Field(e.name, e.wire, node, e.required, e.default, e.doc, e.deprecated)
 
         entries = list(entries)
+        wires = [e.wire for e in entries]
+        if twice := next((wire for wire in wires if wires.count(wire) > 1), None):
+            raise DefinitionError(
+                f"two fields of {cls.__name__} are called {twice!r} on the wire",
+                "give one of them another alias",
+                at=cls,
+            )
         tags = tuple(read(e) for e in entries if _is_literal(e.hint))
         # A placeholder: the type may contain itself, also in a union, which asks for its tag.
         self._name(Message(name, tags), cls, at)

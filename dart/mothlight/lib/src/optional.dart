@@ -1,3 +1,5 @@
+import 'equality.dart';
+
 /// A field that may be left out *and* may be null, which are two things where
 /// only the server knows the default.
 sealed class Optional<T> {
@@ -20,10 +22,11 @@ final class Present<T> extends Optional<T> {
   final T value;
 
   @override
-  bool operator ==(Object other) => other is Present<T> && other.value == value;
+  bool operator ==(Object other) =>
+      other is Present<T> && deepEquals(other.value, value);
 
   @override
-  int get hashCode => Object.hash(Present, value);
+  int get hashCode => Object.hash(Present, deepHash(value));
 
   @override
   String toString() => '$value';
