@@ -248,3 +248,18 @@ def test_two_fields_of_one_name_on_the_wire() -> None:
 
     with pytest.raises(DefinitionError, match="two fields of Paper are called 'title'"):
         Reader().read(Paper, "a paper", (), Paper)
+
+
+def test_bytes_in_a_default_are_as_on_the_wire() -> None:
+    class Seal(BaseModel):
+        stamp: bytes
+        heat: float = Field(allow_inf_nan=True)
+
+    class Letter(BaseModel):
+        seals: list[Seal] = [Seal(stamp=b"\x00abc", heat=float("inf"))]
+
+    reader = Reader()
+    reader.read(Letter, "a letter", (), Letter)
+    letter = reader.types["Letter"]
+    assert isinstance(letter, Message)
+    assert letter.fields[0].default == [{"stamp": "AGFiYw==", "heat": "Infinity"}]

@@ -15,9 +15,9 @@ from collections import abc
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, RootModel, TypeAdapter
 from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
+from pydantic_core import from_json, to_json, to_jsonable_python
 
 from ..errors import DefinitionError
 from ..media.file import Media
@@ -56,6 +56,7 @@ SCALARS: dict[Any, Kind] = {
 }
 LISTS = (list, tuple, set, frozenset, abc.Sequence, abc.Set)
 MAPS = (dict, abc.Mapping, abc.MutableMapping)
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
 RULES = (
     "min_length",
     "max_length",
@@ -305,7 +306,9 @@ def _json(default: Any, required: bool) -> Any:
     if required or default is ...:
         return None if required else ...
     try:
-        return to_jsonable_python(default, bytes_mode="base64", inf_nan_mode="strings")
+        # In two steps, for a model would write its bytes as its own configuration says.
+        plain = _ANY.dump_python(default, by_alias=True)
+        return from_json(to_json(plain, bytes_mode="base64", inf_nan_mode="strings"))
     except ValueError:
         return ...
 
