@@ -68,6 +68,23 @@ void _tokens() {
     );
   });
 
+  test('a source need not keep the token that it was forced to make', () async {
+    final asked = <bool>[];
+    await _with(
+      guarded,
+      token: ({required force}) {
+        asked.add(force);
+        return force ? 'good' : 'old';
+      },
+      (rig, transport) async {
+        equal(await transport.unary(echo, 'a'), 'in');
+        equal(await transport.unary(echo, 'b'), 'in');
+        equal(asked, [false, true, false, false]);
+        equal(rig.lines.length, 3);
+      },
+    );
+  });
+
   test(
     'a token that is refused twice is an UnauthenticatedException',
     () async {

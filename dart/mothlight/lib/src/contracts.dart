@@ -132,7 +132,7 @@ MothlightException _hinted(MothlightException error, String hint) =>
     };
 
 const ServiceContract _server = ServiceContract(
-  name: 'server',
+  name: 'Mothlight',
   hash: '',
   command: '',
 );

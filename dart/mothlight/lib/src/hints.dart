@@ -63,6 +63,14 @@ String hintForAnswer(Uri url, Answer answer) => switch (answer.status) {
   _ => 'look what listens at ${_authority(url)}',
 };
 
+/// What a developer may do about the server's own error of this [type].
+String? hintForProblem(String type) => switch (type) {
+  'PayloadTooLarge' =>
+    'let the picker reduce it: maxWidth, maxHeight and imageQuality stand in '
+        'the …Limits of the package',
+  _ => null,
+};
+
 /// What a developer may do about a contract that has changed.
 String contractHint(String command) =>
     'the server has another version of the service; make the package anew: '

@@ -27,7 +27,7 @@ MothlightException exceptionOf(
     'Superseded' => SupersededException(problem),
     'Unauthenticated' => UnauthenticatedException(problem, hint: hint),
     'Overloaded' || 'QuotaExceeded' => OverloadedException(problem),
-    _ => ApiException(problem, hint: hint),
+    _ => ApiException(problem, hint: hint ?? hintForProblem(problem.type)),
   };
 }
 

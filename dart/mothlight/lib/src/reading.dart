@@ -70,7 +70,8 @@ abstract base class Reading<O> {
     try {
       return method.decode(value);
     } on DecodeException catch (error) {
-      throw unexpected(error.message, error.path);
+      final place = error.path.isEmpty ? '' : '${error.path} ';
+      throw unexpected('$place${error.message}', error.path);
     } catch (error) {
       // Whatever a decoder stumbles over, a value of another version did it.
       throw unexpected('$error');

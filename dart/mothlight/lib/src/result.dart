@@ -20,6 +20,9 @@ final class Ok<T> extends Result<T> {
 
   /// The answer.
   final T value;
+
+  @override
+  String toString() => 'Ok($value)';
 }
 
 /// The error.
@@ -29,6 +32,9 @@ final class Err<T> extends Result<T> {
 
   /// Why there is no answer.
   final MothlightException error;
+
+  @override
+  String toString() => 'Err($error)';
 }
 
 /// A call's answer as a value.
