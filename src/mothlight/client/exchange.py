@@ -29,8 +29,9 @@ Http = httpx2.Client | httpx2.AsyncClient
 CANCEL_TIME = 1.5
 """Seconds that a call which is left may take to be cancelled."""
 
-_REFUSALS = (None, "Overloaded", "QuotaExceeded")
-"""The types of problems that are said before any work; None is a proxy's. All others, "Unavailable"
+_PROXYS = (None, "about:blank")
+_REFUSALS = (*_PROXYS, "Overloaded", "QuotaExceeded")
+"""The types of problems that are said before any work, or by a proxy. All others, "Unavailable"
 among them (its worker died), are what became of this call for good."""
 
 _GATEWAY = (502, 503, 504)
@@ -210,7 +211,7 @@ class Exchange(Generic[O]):
             pause = self.patience.pause()
         elif answer.status in (429, 503) and kind in _REFUSALS and answer.retry_after is not None:
             pause = self.patience.pause(answer.retry_after)
-        elif answer.status in _GATEWAY and problem is None:
+        elif answer.status in _GATEWAY and kind in _PROXYS:
             pause = self.patience.pause()
         elif answer.status == 401 and callable(self.options.token) and not self._was_unknown:
             self._was_unknown = True  # the token may have expired: once more, with a new one
