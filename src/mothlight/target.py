@@ -151,7 +151,11 @@ def _fetch(url: str) -> dict[str, Any]:
     try:
         with httpx2.Client(timeout=_TIMEOUT) as client, client.stream("GET", place) as response:
             if response.status_code != 200:
-                raise Refused(f"{place} answers {response.status_code}")
+                hint = ""
+                if response.status_code == 404:
+                    hint = "\n  is a Mothlight app served there? A mounted one has a path:   "
+                    hint += f"{place.removesuffix('/contract')}/ml"
+                raise Refused(f"{place} answers {response.status_code}{hint}")
             data, deadline = bytearray(), time.monotonic() + 3 * _TIMEOUT
             for chunk in response.iter_bytes():
                 data += chunk
@@ -160,5 +164,9 @@ def _fetch(url: str) -> dict[str, Any]:
                 if time.monotonic() > deadline:
                     raise Refused(f"{place} takes longer than {3 * _TIMEOUT:g} s")
             return _parsed(bytes(data), place)
+    except httpx2.ConnectError as error:
+        raise Refused(
+            f"{place} cannot be reached: {error}\n  start the server first:   mothlight serve …"
+        ) from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise Refused(f"{place} cannot be read: {error or type(error).__name__}") from None

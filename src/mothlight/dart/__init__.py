@@ -10,7 +10,7 @@ from typing import Any
 from .api import Api, Unreadable, read
 from .example import example
 from .libraries import libraries
-from .pubspec import analysis_options, changelog, pubspec
+from .pubspec import analysis_options, changelog, dependency, pubspec
 from .readme import readme
 
 __all__ = ["Unreadable", "generate"]
@@ -32,11 +32,13 @@ def generate(
 
 
 def _files(api: Api, runtime: str | None) -> dict[str, str]:
+    found = libraries(api)
+    has_limits = "lib/src/limits.dart" in found
     return {
         "pubspec.yaml": pubspec(api, runtime),
         "analysis_options.yaml": analysis_options(api),
-        "README.md": readme(api),
+        "README.md": readme(api, dependency(runtime), has_limits=has_limits),
         "CHANGELOG.md": changelog(api),
         f"example/{api.package}_example.dart": example(api),
-        **libraries(api),
+        **found,
     }

@@ -1,8 +1,10 @@
-"""The example of a package: a program for the command line."""
+"""The example of a package: a program for the command line; and where its server is."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from ..schema import Nothing
 from . import literals
@@ -15,9 +17,10 @@ from .services import signature
 
 _MAIN = """/// Calls a server; its address is the first argument.
 Future<void> main(List<String> arguments) async {
-  final url = arguments.isEmpty ? 'http://127.0.0.1:8000' : arguments.first;
+  final url = arguments.isEmpty ? <address> : arguments.first;
   final transport = Transport(Uri.parse(url), adapter: IoAdapter());
 """
+_HERE = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 _END = """  } on MothlightException catch (error) {
     stderr.writeln(error);
   } finally {
@@ -34,13 +37,26 @@ def example(api: Api) -> str:
         method = next((m for m in plan.methods if not m.streams_in), plan.methods[0])
         steps.append(_use(api, plan, method))
     tried: Doc = ("  try {", Nest(4, (HARD, join(steps, HARD))), HARD)
-    body = f"{_MAIN}  final {made(api)};\n{render(tried)}{_END}"
+    main = _MAIN.replace("<address>", literals.string(address(api, "127.0.0.1")))
+    body = f"{main}  final {made(api)};\n{render(tried)}{_END}"
     imports = ["import 'dart:io';"]
     if "Uint8List" in identifiers(body):
         imports.append("import 'dart:typed_data';")
     packages = (f"{api.package}/{api.package}", "mothlight/io", "mothlight/mothlight")
     imports += ["", *sorted(f"import 'package:{package}.dart';" for package in packages)]
     return "\n".join([header(api), *imports, "", body])
+
+
+def address(api: Api, host: str) -> str:
+    """Where the server is: the URL that the package was made from, which on this machine is
+    ``host``."""
+    asked = re.search(r"\bhttps?://\S+", api.command)
+    if asked is None:
+        return f"http://{host}:8000"
+    url = urlsplit(asked[0].rstrip("/"))
+    if url.hostname not in _HERE:
+        return url.geturl()
+    return url._replace(netloc=f"{host}:{url.port}" if url.port else host).geturl()
 
 
 def made(api: Api) -> str:

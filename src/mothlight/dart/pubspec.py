@@ -20,7 +20,7 @@ def pubspec(api: Api, runtime: str | None) -> str:
     shown = ", ".join(plan.wire for plan in api.services)
     about = f"Typed calls of a Mothlight server for Dart and Flutter, made of its contract: {shown}"
     about = about if len(about) <= 170 else about[:167].rsplit(",", 1)[0] + " …"
-    where = "\n    path: ../mothlight" if runtime is None else f" {runtime!r}".replace("'", '"')
+    where = dependency(runtime)
     return (
         f"{header(api, '# ')}name: {api.package}\n"
         f"description: >-\n  {about}.\n"
@@ -29,6 +29,11 @@ def pubspec(api: Api, runtime: str | None) -> str:
         f"dependencies:\n  mothlight:{where}\n\n"
         'dev_dependencies:\n  lints: ">=5.0.0 <7.0.0"\n'
     )
+
+
+def dependency(runtime: str | None) -> str:
+    """What follows ``mothlight:`` among the dependencies."""
+    return "\n    path: ../mothlight" if runtime is None else f' "{runtime}"'
 
 
 def analysis_options(api: Api) -> str:

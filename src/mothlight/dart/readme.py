@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from . import comments
+from . import comments, literals
 from .api import Api, ErrorPlan, MethodPlan
 from .errors import template
-from .example import made, sample_call
+from .example import address, made, sample_call
 from .header import header
 from .layout import HARD, Assign, Doc, Nest, call, named, render
 from .services import signature
 
 
-def readme(api: Api) -> str:
-    """How the package is used, and what it has."""
+def readme(api: Api, runtime: str, *, has_limits: bool) -> str:
+    """How the package is used, and what it has; ``runtime`` as the pubspec says it."""
     used = render((_call_shown(api), HARD))
     if "picked." in used:
         used = f"// picked: an XFile, of image_picker for one\n{used}"
@@ -23,6 +23,18 @@ def readme(api: Api) -> str:
         for method in plan.methods
     ]
     table = "\n".join(rows)
+    packages = (f"{api.package}/{api.package}", "mothlight/http", "mothlight/mothlight")
+    imports = "\n".join(sorted(f"import 'package:{package}.dart';" for package in packages))
+    start = call(
+        "Transport",
+        f"Uri.parse({literals.string(address(api, '10.0.2.2'))})",
+        "adapter: PackageHttpAdapter()",
+    )
+    transport = render(("final transport", Assign(" =", start, "always"), ";", HARD))
+    takes = (
+        "What the server takes stands as constants in the classes `…Limits`, for pickers and forms."
+    )
+    limits = f"\n{takes}\n" if has_limits else ""
     errors = "\n".join(f"- `{plan.name}`: {_said(plan)}" for plan in api.errors.values())
     return f"""{header(api, "<!-- ", " -->")}
 # {api.package}
@@ -37,20 +49,15 @@ $ {api.command}
 
 ```yaml
 dependencies:
+  mothlight:{runtime}
   {api.package}:
     path: ../{api.package}
 ```
 
 ```dart
-import 'package:{api.package}/{api.package}.dart';
-import 'package:mothlight/http.dart';
-import 'package:mothlight/mothlight.dart';
+{imports}
 
-final transport = Transport(
-  Uri.parse('http://10.0.2.2:8000'),
-  adapter: PackageHttpAdapter(),
-);
-final {made(api)};
+{transport}final {made(api)};
 
 {used}```
 
@@ -68,9 +75,7 @@ A call throws a `MothlightException`, or gives values:
 {f"{chr(10)}Errors that the server declares:{chr(10)}{chr(10)}{errors}{chr(10)}" if errors else ""}
 To cancel the subscription of a stream stops it on the server; `CallOptions` has a timeout, a
 `CancelToken`, a `SupersedeKey` (the newest call wins) and the progress of uploads.
-
-What the server takes stands as constants in the classes `…Limits`, for pickers and forms.
-
+{limits}
 ## Tests
 
 `package:{api.package}/testing.dart` has fakes: `{fake}` and its like answer as the functions do
