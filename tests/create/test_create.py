@@ -235,4 +235,6 @@ def test_the_app_before_its_models(
 
 
 def files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    """What was made; and not what Python keeps beside a module that was imported."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path for path in found if "__pycache__" not in path.parts]

@@ -157,7 +157,7 @@ def run_tests(dart: Path, program: Path, number: int, first: str) -> str | None:
     finally:
         late.cancel()
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def prepare(dart: Path, folder: Path, mutants: Sequence[Mutant]) -> Path:

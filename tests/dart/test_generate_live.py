@@ -31,6 +31,8 @@ class Shop:
         """Sells."""
         return order.tea
 '''
+# A shell that runs us in the background has SIGINT ignored, by us and our children.
+COMMAND = ["env", "--default-signal=INT", sys.executable, "-m", "mothlight", "generate", "dart"]
 WITH_ERROR = (
     SHOP.replace("method, service", "Error, method, service")
     .replace(
@@ -48,17 +50,7 @@ class Generator:
         self.package, self.log = folder / "shop_api", folder / "generate.log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "mothlight",
-                    "generate",
-                    "dart",
-                    target,
-                    "-o",
-                    "shop_api",
-                    *more,
-                ],
+                [*COMMAND, target, "-o", "shop_api", *more],
                 cwd=folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,

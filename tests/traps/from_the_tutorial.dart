@@ -334,13 +334,17 @@ final class Proxy {
       onError: (Object _) => far.destroy(),
     );
     final seen = StringBuffer();
+    var isCut = false;
     far.listen(
       (bytes) async {
+        if (isCut) return;
         near.add(bytes);
         seen.write(String.fromCharCodes(bytes));
         if (_hasCut || !'$seen'.replaceAll('\r', '').contains(cutAt)) return;
-        _hasCut = true;
+        isCut = _hasCut = true;
         await near.flush();
+        // A reset throws away what the client has not read yet.
+        await Future<void>.delayed(const Duration(milliseconds: 500));
         near.destroy();
         far.destroy();
       },

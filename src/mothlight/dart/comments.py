@@ -103,7 +103,8 @@ def _shown(rows: list[str], width: int, *, is_first: bool) -> list[str]:
         language = _LANGUAGE.match(bare[0])
         rows = [row for row in rows if not row.lstrip().startswith("```")]
         return _code(rows, language[1] if language else "text")
-    if all(row.startswith("|") for row in bare) and _TABLE_RULE.fullmatch(bare[1:2][0]):
+    is_table = len(bare) > 1 and _TABLE_RULE.fullmatch(bare[1])
+    if is_table and all(row.startswith("|") for row in bare):
         return [markdown(row) for row in bare]
     if all(row.startswith("    ") for row in rows) or any(r.startswith(_CODE_STARTS) for r in bare):
         return _code(rows, "text")
