@@ -99,3 +99,16 @@ def _not_run(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI runs the Dart tests: {what}")
     pytest.skip(f"NOT RUN, {what}")
+
+
+@pytest.fixture
+def show(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], None]:
+    """Prints a figure, past what captures the test's output."""
+
+    def show(line: str) -> None:
+        with capsys.disabled():
+            print(f"\n{request.node.name}: {line}", end="", flush=True)
+
+    return show

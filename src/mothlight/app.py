@@ -132,8 +132,8 @@ class App:
     # Its life
 
     def launch(self) -> None:
-        """Starts the worker processes ahead of ``start``, which waits for them: they import their
-        models while this process imports its server. Raises OSError."""
+        """Starts the worker processes ahead of ``start``, which tells them what to load: they
+        import Mothlight while this process imports its server. Raises OSError."""
         if isinstance(self.backend, Pool):
             self.backend.launch()
 

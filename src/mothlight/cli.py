@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from . import __version__, generate, logs
+from . import __version__, logs
 from .errors import DefinitionError
 from .flutter import command as flutter
 from .settings import Settings
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_target(contract)
 
     flutter.add(commands)
-    generate.add(commands)
+    _add_generate(commands.add_parser("generate", help="make a client package"))
 
     demo = commands.add_parser("demo", help="serve real models on port 5000 (or MOTHLIGHT_PORT)")
     demo.set_defaults(run=_demo)
@@ -135,6 +135,31 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
         )
 
 
+def _add_generate(generate: argparse.ArgumentParser) -> None:
+    languages = generate.add_subparsers(required=True, metavar="LANGUAGE")
+    parser = languages.add_parser(
+        "dart",
+        help="a package for Dart and Flutter",
+        description="Makes a Dart package of a contract, and puts the runtime beside it.",
+    )
+    parser.set_defaults(run=_generate)
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="MODULE[:NAME], the URL of a server, or a contract in a .json file",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="the package's own folder"
+    )
+    parser.add_argument("--name", help="the package's name (the folder's)")
+    parser.add_argument(
+        "--runtime", metavar="VERSION", help="take the hosted runtime, '^0.1.0', and write none"
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--check", action="store_true", help="only say what is stale; then exit 1")
+    mode.add_argument("--watch", action="store_true", help="make it anew at each change")
+
+
 def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
@@ -154,6 +179,12 @@ def _reload(target: str, arguments: Sequence[str], **given: Any) -> int:
 
     settings = find_app(target, given).settings
     return supervise(target, arguments, settings.host, settings.port, settings.drain)
+
+
+def _generate(**given: Any) -> int:
+    from .generate import run
+
+    return run(**given)
 
 
 def _openapi(target: str, version: str) -> int:

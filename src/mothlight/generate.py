@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shlex
@@ -21,33 +20,6 @@ from .target import Refused, find_contract, is_url
 
 _POLL = 2.0  # seconds between two looks at a server's contract
 _LOOK = 200  # milliseconds until a look at files without a change ends
-
-
-def add(commands: Any) -> None:
-    """The command's place in the command line."""
-    generate = commands.add_parser("generate", help="make a client package")
-    languages = generate.add_subparsers(required=True, metavar="LANGUAGE")
-    parser: argparse.ArgumentParser = languages.add_parser(
-        "dart",
-        help="a package for Dart and Flutter",
-        description="Makes a Dart package of a contract, and puts the runtime beside it.",
-    )
-    parser.set_defaults(run=run)
-    parser.add_argument(
-        "target",
-        metavar="TARGET",
-        help="MODULE[:NAME], the URL of a server, or a contract in a .json file",
-    )
-    parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="DIR", help="the package's own folder"
-    )
-    parser.add_argument("--name", help="the package's name (the folder's)")
-    parser.add_argument(
-        "--runtime", metavar="VERSION", help="take the hosted runtime, '^0.1.0', and write none"
-    )
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--check", action="store_true", help="only say what is stale; then exit 1")
-    mode.add_argument("--watch", action="store_true", help="make it anew at each change")
 
 
 def run(

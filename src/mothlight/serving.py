@@ -19,6 +19,6 @@ def serve(app: App) -> int:
         )
     logs.set_up(app.settings.log, app.settings.log_level)
     app.launch()
-    from .server import run  # 0.2 s, in which the workers import their models
+    from .server import run  # 0.2 s, in which the workers import what they need
 
     return run(app)

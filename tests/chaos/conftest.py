@@ -62,16 +62,3 @@ def ledger(tmp_path: Path) -> Iterator[Callable[..., Kept]]:
     yield start
     for server in started:
         server.stop()
-
-
-@pytest.fixture
-def show(
-    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
-) -> Callable[[str], None]:
-    """Prints a figure, past what captures the test's output."""
-
-    def show(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n{request.node.name}: {line}", end="", flush=True)
-
-    return show

@@ -98,19 +98,6 @@ def telegraph(
         server.stop()
 
 
-@pytest.fixture
-def show(
-    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
-) -> Callable[[str], None]:
-    """Prints a figure, past what captures the test's output."""
-
-    def show(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n{request.node.name}: {line}", end="", flush=True)
-
-    return show
-
-
 def new_key(folder: Path) -> tuple[Path, str]:
     """A file of API keys, and a key of it."""
     file = folder / "keys.toml"

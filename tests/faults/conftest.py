@@ -75,19 +75,6 @@ def faulty(tmp_path: Path) -> Iterator[Callable[..., Faulty]]:
 
 
 @pytest.fixture
-def show(
-    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
-) -> Callable[[str], None]:
-    """Prints a figure, past what captures the test's output."""
-
-    def show(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n{request.node.name}: {line}", end="")
-
-    return show
-
-
-@pytest.fixture
 def marks() -> Callable[[str], list[int]]:
     """Finds the processes with a mark."""
     return marked

@@ -9,6 +9,7 @@ import 'src/abortable.dart';
 import 'src/http_adapter.dart';
 // dart:io stands behind the condition: the package stays one for browsers.
 import 'src/http_web.dart' if (dart.library.io) 'src/http_native.dart';
+import 'src/tls.dart';
 import 'src/zone.dart';
 
 /// The network of package:http, and WebSockets of dart:io or of the browser.
@@ -129,12 +130,6 @@ AdapterException _failure(Object error) => switch (error) {
     '$error',
     cause: error,
     isPermanent:
-        error is Error ||
-        error is FormatException ||
-        _speaksOtherwise('$error'),
+        error is Error || error is FormatException || isTlsFault('$error'),
   ),
 };
-
-/// Whether a certificate is wrong, or the server speaks no TLS at all.
-bool _speaksOtherwise(String reason) =>
-    reason.contains('CERTIFICATE') || reason.contains('WRONG_VERSION');

@@ -10,6 +10,7 @@ import 'src/frames.dart';
 import 'src/http_adapter.dart';
 import 'src/io_client.dart';
 import 'src/io_socket.dart';
+import 'src/tls.dart';
 import 'src/zone.dart';
 
 /// The network of dart:io.
@@ -226,13 +227,9 @@ AdapterException _failure(Object error) => switch (error) {
   TlsException(:final message, :final osError) => AdapterException(
     {message, if (osError != null) osError.message}.join(': '),
     cause: error,
-    isPermanent: _speaksOtherwise('$osError'),
+    isPermanent: isTlsFault('$osError'),
   ),
   HttpException(:final message) => AdapterException(message, cause: error),
   OSError() => AdapterException('$error', cause: error),
   _ => AdapterException('$error', cause: error, isPermanent: true),
 };
-
-/// Whether a certificate is wrong, or the server speaks no TLS at all.
-bool _speaksOtherwise(String reason) =>
-    reason.contains('CERTIFICATE') || reason.contains('WRONG_VERSION');

@@ -9,27 +9,6 @@ import 'package:mothlight/mothlight.dart';
 import 'harness.dart';
 import 'rig.dart';
 
-Future<void> _with(
-  FutureOr<void> Function(Seen seen) handle,
-  Future<void> Function(Rig rig, Transport transport) body, {
-  CallOptions options = const CallOptions(),
-  TokenSource? token,
-  int maxAnswer = 1 << 20,
-}) async {
-  final rig = await Rig.start(handle);
-  final transport = rig.transport(
-    options: options,
-    token: token,
-    maxAnswer: maxAnswer,
-  );
-  try {
-    await body(rig, transport);
-  } finally {
-    transport.close();
-    await rig.stop();
-  }
-}
-
 void main() {
   _answers();
   run(limit: const Duration(seconds: 20));
@@ -37,7 +16,7 @@ void main() {
 
 void _answers() {
   test('declared errors are of their class', () {
-    return _with(
+    return withRig(
       (seen) => seen.problem(
         'TooLong',
         'invalid_argument',
@@ -99,7 +78,7 @@ void _answers() {
     ),
   ]) {
     test('the problem $type', () {
-      return _with((seen) => seen.problem(type, code, status), (
+      return withRig((seen) => seen.problem(type, code, status), (
         rig,
         transport,
       ) async {
@@ -112,7 +91,7 @@ void _answers() {
   }
 
   test('violations are listed', () {
-    return _with(
+    return withRig(
       (seen) => seen.problem(
         'InvalidRequest',
         'invalid_argument',
@@ -154,7 +133,7 @@ void _answers() {
     ),
   ]) {
     test('an answer that is none of ours: $status $text', () {
-      return _with((seen) => seen.text(text, status: status, type: type), (
+      return withRig((seen) => seen.text(text, status: status, type: type), (
         rig,
         transport,
       ) async {
@@ -168,7 +147,7 @@ void _answers() {
   }
 
   test('an answer that is too long is not read', () {
-    return _with((seen) => seen.answer('x' * 5000), (rig, transport) async {
+    return withRig((seen) => seen.answer('x' * 5000), (rig, transport) async {
       final error = await throws<DecodeException>(
         () => transport.unary(echo, 'x'),
       );
@@ -177,7 +156,7 @@ void _answers() {
   });
 
   test('an answer is not read further than it may be long', () {
-    return _with(
+    return withRig(
       (seen) async {
         final response =
             seen.request.response
@@ -205,7 +184,7 @@ void _answers() {
       Cardinality.unary,
       (json) => JsonMap.of(json, 'Scores').read('scores', listOf(readInt)),
     );
-    return _with(
+    return withRig(
       (seen) => seen.answer({
         'scores': [1, 'two'],
       }),
@@ -219,7 +198,7 @@ void _answers() {
   });
 
   test('a state of a newer server is unknown', () {
-    return _with(
+    return withRig(
       (seen) => seen.answer({
         'id': 'abc',
         'state': 'frozen',
@@ -233,7 +212,7 @@ void _answers() {
   });
 
   test('a file is the bytes that came', () {
-    return _with((seen) => seen.text('GIF89a', type: 'image/gif; q=1'), (
+    return withRig((seen) => seen.text('GIF89a', type: 'image/gif; q=1'), (
       rig,
       transport,
     ) async {
@@ -252,7 +231,7 @@ void _answers() {
   });
 
   test('Server-Timing comes as metadata', () {
-    return _with(
+    return withRig(
       (seen) => seen.answer(
         'x',
         headers: {
@@ -281,7 +260,7 @@ void _answers() {
   });
 
   test('headers, priority and the path of the mount are sent', () {
-    return _with((seen) => seen.answer('x'), (rig, _) async {
+    return withRig((seen) => seen.answer('x'), (rig, _) async {
       final transport = Transport(
         rig.url.replace(path: '/api/'),
         adapter: IoAdapter(),

@@ -8,27 +8,6 @@ import 'package:mothlight/mothlight.dart';
 import 'harness.dart';
 import 'rig.dart';
 
-Future<void> _with(
-  FutureOr<void> Function(Seen seen) handle,
-  Future<void> Function(Rig rig, Transport transport) body, {
-  CallOptions options = const CallOptions(),
-  TokenSource? token,
-  int maxAnswer = 1 << 20,
-}) async {
-  final rig = await Rig.start(handle);
-  final transport = rig.transport(
-    options: options,
-    token: token,
-    maxAnswer: maxAnswer,
-  );
-  try {
-    await body(rig, transport);
-  } finally {
-    transport.close();
-    await rig.stop();
-  }
-}
-
 void main() {
   _tries();
   _ends();
@@ -38,7 +17,7 @@ void main() {
 void _tries() {
   test('a lost connection is tried again, with the same key', () {
     var tries = 0;
-    return _with((seen) => ++tries < 3 ? seen.cut() : seen.answer('hi'), (
+    return withRig((seen) => ++tries < 3 ? seen.cut() : seen.answer('hi'), (
       rig,
       transport,
     ) async {
@@ -63,7 +42,7 @@ void _tries() {
   });
 
   test('two calls have two keys', () {
-    return _with((seen) => seen.answer('x'), (rig, transport) async {
+    return withRig((seen) => seen.answer('x'), (rig, transport) async {
       await transport.unary(echo, 'x');
       await transport.unary(echo, 'x');
       check(rig.seen[0].key != rig.seen[1].key);
@@ -71,7 +50,7 @@ void _tries() {
   });
 
   test('after its retries a connection has failed', () {
-    return _with((seen) => seen.cut(), (rig, transport) async {
+    return withRig((seen) => seen.cut(), (rig, transport) async {
       final error = await throws<ConnectionException>(
         () =>
             transport.unary(echo, 'x', options: const CallOptions(retries: 2)),
@@ -86,7 +65,7 @@ void _tries() {
   test('Overloaded is tried again after Retry-After', () {
     var tries = 0;
     final watch = Stopwatch()..start();
-    return _with(
+    return withRig(
       (seen) =>
           ++tries == 1
               ? seen.problem(
@@ -105,7 +84,7 @@ void _tries() {
   });
 
   test('a Retry-After beyond the deadline is an OverloadedException', () {
-    return _with(
+    return withRig(
       (seen) => seen.problem(
         'Overloaded',
         'unavailable',
@@ -127,7 +106,7 @@ void _tries() {
   });
 
   test('Unavailable is what became of the call: not tried again', () {
-    return _with(
+    return withRig(
       (seen) => seen.problem(
         'Unavailable',
         'unavailable',
@@ -146,7 +125,7 @@ void _tries() {
 
   test("a proxy's 502 is tried again", () {
     var tries = 0;
-    return _with(
+    return withRig(
       (seen) =>
           ++tries == 1
               ? seen.text('<h1>Bad gateway</h1>', status: 502)
@@ -157,7 +136,7 @@ void _tries() {
 
   test('after silence the call is asked for', () {
     var asked = 0;
-    return _with(
+    return withRig(
       (seen) async {
         if (seen.request.method == 'POST') return; // no answer, ever
         await (++asked < 3
@@ -183,7 +162,7 @@ void _tries() {
 
   test('a call that is not known is made again', () {
     var posts = 0;
-    return _with(
+    return withRig(
       (seen) async {
         if (seen.request.method == 'GET') {
           await seen.problem('CallNotFound', 'not_found', 404);
@@ -203,7 +182,7 @@ void _tries() {
 
 void _ends() {
   test('a token that is cancelled ends the call here and there', () {
-    return _with(
+    return withRig(
       (seen) async {
         if (seen.request.method == 'DELETE') await seen.text('', status: 204);
       },
@@ -229,7 +208,7 @@ void _ends() {
 
   test('a cancel that comes before its call is sent again', () {
     var deletes = 0;
-    return _with(
+    return withRig(
       (seen) async {
         if (seen.request.method != 'DELETE') return;
         await (++deletes < 3
@@ -253,7 +232,7 @@ void _ends() {
   });
 
   test('a token that is cancelled already sends nothing', () {
-    return _with((seen) => seen.answer('x'), (rig, transport) async {
+    return withRig((seen) => seen.answer('x'), (rig, transport) async {
       final options = CallOptions(cancel: CancelToken()..cancel());
       await throws<CancelledException>(
         () => transport.unary(echo, 'x', options: options),
@@ -264,7 +243,7 @@ void _ends() {
   });
 
   test('a deadline ends the call here and there', () {
-    return _with(
+    return withRig(
       (seen) async {
         if (seen.request.method == 'DELETE') await seen.text('', status: 204);
       },
@@ -286,7 +265,7 @@ void _ends() {
   });
 
   test('Duration.zero is no deadline', () {
-    return _with((seen) => seen.answer('x'), (rig, transport) async {
+    return withRig((seen) => seen.answer('x'), (rig, transport) async {
       const options = CallOptions(timeout: Duration.zero);
       await transport.unary(echo, 'x', options: options);
       equal(rig.seen.single.header('request-timeout'), null);
@@ -294,7 +273,7 @@ void _ends() {
   });
 
   test('the newest call wins, here at once', () {
-    return _with(
+    return withRig(
       (seen) async {
         if (seen.body == '"new"') await seen.answer('new');
       },
@@ -319,7 +298,7 @@ void _ends() {
 
   test('the newest call is made anew where an older one overtook it', () {
     var tries = 0;
-    return _with(
+    return withRig(
       (seen) =>
           ++tries == 1
               ? seen.problem('Superseded', 'aborted', 409)
@@ -333,7 +312,7 @@ void _ends() {
   });
 
   test('to close the transport ends its calls', () {
-    return _with(
+    return withRig(
       (seen) async {
         if (seen.request.method == 'DELETE') await seen.text('', status: 204);
       },

@@ -85,6 +85,28 @@ final class Seen {
   }
 }
 
+/// Runs [body] before a rig that answers by [handle], over a transport of it.
+Future<void> withRig(
+  FutureOr<void> Function(Seen seen) handle,
+  Future<void> Function(Rig rig, Transport transport) body, {
+  CallOptions options = const CallOptions(),
+  TokenSource? token,
+  int maxAnswer = 1 << 20,
+}) async {
+  final rig = await Rig.start(handle);
+  final transport = rig.transport(
+    options: options,
+    token: token,
+    maxAnswer: maxAnswer,
+  );
+  try {
+    await body(rig, transport);
+  } finally {
+    transport.close();
+    await rig.stop();
+  }
+}
+
 /// The server, and what it saw.
 final class Rig {
   Rig._(this._server, this._handle) {

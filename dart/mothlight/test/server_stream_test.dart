@@ -9,21 +9,6 @@ import 'package:mothlight/mothlight.dart';
 import 'harness.dart';
 import 'rig.dart';
 
-Future<void> _with(
-  FutureOr<void> Function(Seen seen) handle,
-  Future<void> Function(Rig rig, Transport transport) body, {
-  int maxAnswer = 1 << 20,
-}) async {
-  final rig = await Rig.start(handle);
-  final transport = rig.transport(maxAnswer: maxAnswer);
-  try {
-    await body(rig, transport);
-  } finally {
-    transport.close();
-    await rig.stop();
-  }
-}
-
 /// Sends [bytes] of a stream, and cuts the connection.
 Future<void> _torn(Seen seen, List<int> bytes) async {
   final response = seen.events();
@@ -47,7 +32,7 @@ void main() {
 
 void _resume() {
   test('10,000 items come in their order', () {
-    return _with(
+    return withRig(
       (seen) async {
         final response = seen.events();
         final text = StringBuffer();
@@ -70,7 +55,7 @@ void _resume() {
 
   test('streams that are torn 1,000 times have no gap and no repeat', () {
     final tears = <String, int>{};
-    return _with(
+    return withRig(
       (seen) async {
         final after = _after(seen);
         final key = seen.key ?? seen.request.uri.pathSegments.last;
@@ -105,7 +90,7 @@ void _resume() {
   });
 
   test('a connection that is silent is lost', () {
-    return _with(
+    return withRig(
       (seen) async {
         final response = seen.events();
         if (seen.request.method == 'GET') {
@@ -142,7 +127,7 @@ void _resume() {
   });
 
   test('heartbeats keep a quiet connection', () {
-    return _with(
+    return withRig(
       (seen) async {
         final response = seen.events();
         for (var i = 0; i < 12; i++) {
@@ -163,7 +148,7 @@ void _resume() {
   });
 
   test('metadata come at each connection', () {
-    return _with(
+    return withRig(
       (seen) async {
         if (seen.request.method == 'POST') {
           return _torn(seen, utf8.encode(event(1, 1)));
@@ -186,7 +171,7 @@ void _resume() {
 
 void _failures() {
   test('a stream without its end is not one that ended', () {
-    return _with(
+    return withRig(
       (seen) async {
         final response = seen.events();
         if (seen.request.method == 'POST') response.write(event(1, 1));
@@ -207,7 +192,7 @@ void _failures() {
   });
 
   test('a declared error after items', () {
-    return _with(
+    return withRig(
       (seen) async {
         final response =
             seen.events()
@@ -238,7 +223,7 @@ void _failures() {
     ('an event without bound', 'data: ${'1' * 5000}'),
   ]) {
     test('$what is a DecodeException', () {
-      return _with(
+      return withRig(
         (seen) async {
           if (seen.request.method == 'DELETE') return _gone(seen);
           if (seen.request.method == 'GET') return seen.answer({});
@@ -258,7 +243,7 @@ void _failures() {
   }
 
   test('an answer that is no stream is foreign', () {
-    return _with((seen) => seen.text('<html>'), (rig, transport) async {
+    return withRig((seen) => seen.text('<html>'), (rig, transport) async {
       final error = await throws<DecodeException>(
         () => transport.serverStream(numbers, 0).drain<void>(),
       );
@@ -267,7 +252,7 @@ void _failures() {
   });
 
   test('a call that is gone, of which items came, is not run twice', () {
-    return _with(
+    return withRig(
       (seen) =>
           seen.request.method == 'POST'
               ? _torn(seen, utf8.encode(event(1, 1)))
@@ -285,7 +270,7 @@ void _failures() {
   test('what a callback of the app throws does not end the stream', () async {
     final strays = <Object>[];
     await runZonedGuarded(
-      () => _with(
+      () => withRig(
         (seen) async {
           final response = seen.events()..write('${event(1, 1)}$endEvent');
           await response.close();

@@ -9,21 +9,6 @@ import 'package:mothlight/mothlight.dart';
 import 'harness.dart';
 import 'rig.dart';
 
-Future<void> _with(
-  FutureOr<void> Function(Seen seen) handle,
-  Future<void> Function(Rig rig, Transport transport) body, {
-  int maxAnswer = 1 << 20,
-}) async {
-  final rig = await Rig.start(handle);
-  final transport = rig.transport(maxAnswer: maxAnswer);
-  try {
-    await body(rig, transport);
-  } finally {
-    transport.close();
-    await rig.stop();
-  }
-}
-
 int _after(Seen seen) => int.parse(seen.header('last-event-id') ?? '0');
 
 Future<void> _gone(Seen seen) => seen.text('', status: 204);
@@ -50,7 +35,7 @@ FutureOr<void> Function(Seen) _quiet(Completer<void> closed) => (seen) async {
 void _leaving() {
   test('to cancel the subscription of a silent stream ends the call', () async {
     final closed = Completer<void>();
-    await _with(_quiet(closed), (rig, transport) async {
+    await withRig(_quiet(closed), (rig, transport) async {
       final first = Completer<void>();
       final subscription = transport
           .serverStream(numbers, 0)
@@ -67,7 +52,7 @@ void _leaving() {
 
   test('to leave the loop ends the call', () async {
     final closed = Completer<void>();
-    await _with(_quiet(closed), (rig, transport) async {
+    await withRig(_quiet(closed), (rig, transport) async {
       await for (final item in transport.serverStream(numbers, 0)) {
         equal(item, 1);
         break;
@@ -78,7 +63,7 @@ void _leaving() {
   });
 
   test('to cancel before the head has come ends the call', () {
-    return _with(
+    return withRig(
       (seen) async {
         if (seen.request.method == 'DELETE') await _gone(seen);
       },
@@ -95,7 +80,7 @@ void _leaving() {
   test('a token and a deadline end it', () async {
     for (final isToken in [true, false]) {
       final closed = Completer<void>();
-      await _with(_quiet(closed), (rig, transport) async {
+      await withRig(_quiet(closed), (rig, transport) async {
         final token = CancelToken();
         final options =
             isToken
@@ -120,7 +105,7 @@ void _leaving() {
   });
 
   test('a stream that ended is not cancelled', () {
-    return _with(
+    return withRig(
       (seen) async {
         final response = seen.events()..write('${event(1, 1)}$endEvent');
         await response.close();
@@ -137,7 +122,7 @@ void _leaving() {
   test('streams one after the other share a connection', () async {
     final ports = <int>{};
     var ended = 0;
-    await _with(
+    await withRig(
       (seen) async {
         ports.add(seen.request.connectionInfo!.remotePort);
         final response = seen.events()..write('${event(1, 1)}$endEvent');
@@ -161,7 +146,7 @@ void _leaving() {
 void _pausing() {
   test('the app in the background has no connection, and goes on', () async {
     var open = 0;
-    await _with(
+    await withRig(
       (seen) async {
         final after = _after(seen);
         final socket = await seen.events().detachSocket();
@@ -213,7 +198,7 @@ void _pausing() {
   });
 
   test('a stream that is begun in the background waits', () {
-    return _with(
+    return withRig(
       (seen) async {
         final response = seen.events()..write('${event(1, 1)}$endEvent');
         await response.close();
@@ -232,7 +217,7 @@ void _pausing() {
   test('a listener that pauses stops the server', () async {
     var sent = 0;
     final text = 'x' * 10000;
-    await _with(
+    await withRig(
       (seen) async {
         if (seen.request.method == 'DELETE') return _gone(seen);
         final HttpResponse response = seen.events();

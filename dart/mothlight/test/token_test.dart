@@ -8,27 +8,6 @@ import 'package:mothlight/mothlight.dart';
 import 'harness.dart';
 import 'rig.dart';
 
-Future<void> _with(
-  FutureOr<void> Function(Seen seen) handle,
-  Future<void> Function(Rig rig, Transport transport) body, {
-  CallOptions options = const CallOptions(),
-  TokenSource? token,
-  int maxAnswer = 1 << 20,
-}) async {
-  final rig = await Rig.start(handle);
-  final transport = rig.transport(
-    options: options,
-    token: token,
-    maxAnswer: maxAnswer,
-  );
-  try {
-    await body(rig, transport);
-  } finally {
-    transport.close();
-    await rig.stop();
-  }
-}
-
 void main() {
   _tokens();
   _contracts();
@@ -45,7 +24,7 @@ void _tokens() {
   test('a refused token is asked for anew, once for all who wait', () async {
     var token = 'old';
     final asked = <bool>[];
-    await _with(
+    await withRig(
       guarded,
       token: ({required force}) async {
         asked.add(force);
@@ -70,7 +49,7 @@ void _tokens() {
 
   test('a source need not keep the token that it was forced to make', () async {
     final asked = <bool>[];
-    await _with(
+    await withRig(
       guarded,
       token: ({required force}) {
         asked.add(force);
@@ -89,7 +68,7 @@ void _tokens() {
     'a token that is refused twice is an UnauthenticatedException',
     () async {
       var forced = 0;
-      await _with(
+      await withRig(
         guarded,
         token: ({required force}) {
           if (force) forced++;
@@ -108,7 +87,7 @@ void _tokens() {
   );
 
   test('a source that fails is an UnauthenticatedException', () async {
-    await _with(
+    await withRig(
       guarded,
       token: ({required force}) {
         throw const FormatException('no keychain');
@@ -124,7 +103,7 @@ void _tokens() {
   });
 
   test('a source that never answers is bounded by the deadline', () async {
-    await _with(
+    await withRig(
       guarded,
       token: ({required force}) {
         return Completer<String?>().future;
@@ -164,7 +143,7 @@ void _contracts() {
     ('sha256:theirs', ContractCheck.changed),
   ]) {
     test('the contract is $expected, also at the second look', () {
-      return _with((seen) => served(seen, hash), (rig, transport) async {
+      return withRig((seen) => served(seen, hash), (rig, transport) async {
         equal(await transport.check(contract), expected);
         equal(await transport.check(contract), expected);
         equal(rig.seen[0].header('if-none-match'), null);
@@ -175,7 +154,7 @@ void _contracts() {
   }
 
   test('a service that is not served is missing', () {
-    return _with((seen) => served(seen, 'x'), (rig, transport) async {
+    return withRig((seen) => served(seen, 'x'), (rig, transport) async {
       const other = ServiceContract(name: 'No', hash: '', command: '');
       equal(await transport.check(other), ContractCheck.missing);
     });
@@ -186,7 +165,7 @@ void _contracts() {
     ('sha256:theirs', true),
   ]) {
     test('the hint after what cannot be decoded, with $hash', () {
-      return _with((seen) => served(seen, hash), (rig, transport) async {
+      return withRig((seen) => served(seen, hash), (rig, transport) async {
         for (var i = 0; i < 3; i++) {
           final error = await throws<DecodeException>(
             () => transport.unary(echo, 'x'),
@@ -199,7 +178,7 @@ void _contracts() {
   }
 
   test('a route that is gone gets the hint too', () {
-    return _with(
+    return withRig(
       (seen) =>
           seen.request.method == 'POST'
               ? seen.problem('RouteNotFound', 'not_found', 404)
@@ -217,7 +196,7 @@ void _contracts() {
 void _background() {
   test('a call in the background is begun, asked for and stopped', () {
     var status = 202;
-    return _with(
+    return withRig(
       (seen) => switch ((seen.request.method, seen.header('accept'))) {
         ('POST', _) => seen.answer(
           {'id': 'a b', 'state': 'queued'},
@@ -256,7 +235,7 @@ void _background() {
   });
 
   test('to stop waiting for a known call does not end it', () {
-    return _with((seen) {}, (rig, transport) async {
+    return withRig((seen) {}, (rig, transport) async {
       final operation = transport.operation(echo, 'abc');
       await throws<CallTimeoutException>(
         () => operation.result(timeout: ms(50)),

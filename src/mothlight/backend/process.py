@@ -85,18 +85,15 @@ class Process(asyncio.Protocol):
         self._answered = 0.0  # when the last of them was answered
 
     def launch(self) -> None:
-        """Starts the process, which imports what it needs while nobody waits yet. Raises
-        OSError."""
+        """Starts the process ahead of ``start``, which tells it what to load. Raises OSError."""
         self._launched = launch(self.service, self.placement)
 
     async def start(self, timeout: float) -> None:
         """Starts the process and waits until its model is loaded. Raises StartupError."""
         loop = asyncio.get_running_loop()
         self.started, self.closed = loop.create_future(), loop.create_future()
-        if self._launched is None:
-            self.launch()
-        assert self._launched is not None
-        self._popen, ours, self._requests, self._answers = self._launched
+        launched = self._launched or launch(self.service, self.placement)
+        self._popen, ours, self._requests, self._answers = launched
         try:
             async with asyncio.timeout(timeout):
                 self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)

@@ -275,7 +275,7 @@ def _hash_code(name: str, fields: list[Member]) -> Doc:
 def _is_deep(member: Member) -> bool:
     node = member.node.of if isinstance(member.node, Nullable) else member.node
     is_bytes = isinstance(node, Scalar) and node.kind == "bytes"
-    return isinstance(node, ListOf | MapOf) or is_bytes or member.mode == "optional"
+    return member.mode != "optional" and (isinstance(node, ListOf | MapOf) or is_bytes)
 
 
 def _to_string(name: str, fields: list[Member]) -> Doc:

@@ -295,11 +295,15 @@ def resolve(thing: Any, at: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(thing, include_extras=True)
     except NameError as error:
-        raise DefinitionError(
-            f"the type {error.name!r} is not known at run time",
-            "import it outside `if TYPE_CHECKING:`, and define it at the module's top level",
-            at=at,
-        ) from error
+        raise _unknown(f"the type {error.name!r}", at) from error
+
+
+def _unknown(which: str, at: Any) -> DefinitionError:
+    return DefinitionError(
+        f"{which} is not known at run time",
+        "import it outside `if TYPE_CHECKING:`, and define it at the module's top level",
+        at=at,
+    )
 
 
 def _json(default: Any, required: bool) -> Any:
@@ -367,11 +371,7 @@ def _shown(hint: Any) -> str:
 
 def _unreadable(hint: Any, where: str, at: Any) -> DefinitionError:
     if isinstance(hint, typing.ForwardRef):
-        return DefinitionError(
-            f"{where}: the type {hint.__forward_arg__!r} is not known at run time",
-            "import it outside `if TYPE_CHECKING:`, and define it at the module's top level",
-            at=at,
-        )
+        return _unknown(f"{where}: the type {hint.__forward_arg__!r}", at)
     shown = _shown(hint)
     if "ndarray" in shown or "Tensor" in shown:
         mend = "return numbers as list[float] (x.tolist()), or raw values as bytes (x.tobytes())"

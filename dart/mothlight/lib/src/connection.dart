@@ -161,10 +161,7 @@ final class Connection {
       method: request.method,
       url: request.url,
       headers: request.headers,
-      body: body.map((chunk) {
-        watchdog.heard();
-        return chunk;
-      }),
+      body: watchdog.over(body),
       contentLength: request.contentLength,
       abort: request.abort,
     );

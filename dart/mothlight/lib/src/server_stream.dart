@@ -151,10 +151,7 @@ final class ServerStream<O> implements LiveCall {
 
   Future<void> _read(Connection connection) async {
     final watchdog = _watchdog = connection.watch();
-    final bytes = connection.response.body.map((chunk) {
-      watchdog.heard();
-      return chunk;
-    });
+    final bytes = watchdog.over(connection.response.body);
     try {
       await connection.listen(
         bytes.transform(sseDecoder(limit: _session.maxAnswer)),

@@ -15,6 +15,12 @@ final class Watchdog {
   /// Something was heard.
   void heard() => _since.reset();
 
+  /// A stream, each chunk of which is heard.
+  Stream<List<int>> over(Stream<List<int>> chunks) => chunks.map((chunk) {
+    heard();
+    return chunk;
+  });
+
   /// Begins, or begins anew.
   void start() {
     _since.reset();

@@ -322,7 +322,7 @@ final class Settings {
       deepEquals(other.matrix, matrix) &&
       deepEquals(other.scores, scores) &&
       other.origin == origin &&
-      deepEquals(other.corner, corner) &&
+      other.corner == corner &&
       other.nothing == nothing &&
       deepEquals(other.seal, seal) &&
       other.price == price &&
@@ -353,7 +353,7 @@ final class Settings {
     deepHash(matrix),
     deepHash(scores),
     origin,
-    deepHash(corner),
+    corner,
     nothing,
     deepHash(seal),
     price,

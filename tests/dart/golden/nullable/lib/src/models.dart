@@ -102,7 +102,7 @@ final class Change {
       other.city == city &&
       other.age == age &&
       deepEquals(other.tags, tags) &&
-      deepEquals(other.note, note) &&
+      other.note == note &&
       deepEquals(other.rests, rests);
 
   @override
@@ -114,7 +114,7 @@ final class Change {
     city,
     age,
     deepHash(tags),
-    deepHash(note),
+    note,
     deepHash(rests),
   );
 
