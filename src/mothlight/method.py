@@ -47,25 +47,18 @@ class Cardinality(enum.Enum):
     CLIENT_STREAM = "client_stream"
     DUPLEX = "duplex"
 
+    def __init__(self, value: str) -> None:
+        self.streams_in = value in ("client_stream", "duplex")
+        self.streams_out = value in ("server_stream", "duplex")
+        self.streams = value != "unary"
+        """Whether any side does."""
+
     @staticmethod
     def of(streams_in: bool, streams_out: bool) -> Cardinality:
         """The cardinality by which side streams."""
         if streams_in:
             return Cardinality.DUPLEX if streams_out else Cardinality.CLIENT_STREAM
         return Cardinality.SERVER_STREAM if streams_out else Cardinality.UNARY
-
-    @property
-    def streams_in(self) -> bool:
-        return self in (Cardinality.CLIENT_STREAM, Cardinality.DUPLEX)
-
-    @property
-    def streams_out(self) -> bool:
-        return self in (Cardinality.SERVER_STREAM, Cardinality.DUPLEX)
-
-    @property
-    def streams(self) -> bool:
-        """Whether any side does."""
-        return self is not Cardinality.UNARY
 
 
 @dataclass(frozen=True)
@@ -112,6 +105,8 @@ class Method(Generic[I, O, F]):
         idempotent: bool = True,
     ) -> None:
         self.func, self.name, self.doc = func, func.__name__, inspect.getdoc(func) or ""
+        self.qualname = func.__qualname__
+        """``Sentiment.analyze``."""
         self.batching, self.http, self.example = batching, http, example
         self.start, self.idempotent = start, idempotent
         if isinstance(raises, type):
@@ -135,11 +130,6 @@ class Method(Generic[I, O, F]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.qualname}>"
-
-    @property
-    def qualname(self) -> str:
-        """``Sentiment.analyze``."""
-        return self.func.__qualname__
 
     def resolve(self, service: Service, cls: type, reader: Reader) -> Method[I, O, F]:
         """A copy that knows its service, shapes and place; DefinitionError where it cannot."""

@@ -75,7 +75,8 @@ class RemoteMethod(Method[Any, Any, Any]):
     def __init__(
         self, service: str, described: Mapping[str, Any], models: Models, errors: Any
     ) -> None:
-        self._owner, self.name = service, str(described["name"])
+        self.name = str(described["name"])
+        self.qualname = f"{service}.{self.name}"
         self.doc = str(described.get("doc", ""))
         self.cardinality = Cardinality(described["cardinality"])
         self.verb, self.path = described["http"]["verb"], described["http"]["path"]
@@ -88,7 +89,3 @@ class RemoteMethod(Method[Any, Any, Any]):
         self.default = inspect.Parameter.empty
         if "default" in described:
             self.default = self.input.adapter.validate_python(described["default"])
-
-    @property
-    def qualname(self) -> str:
-        return f"{self._owner}.{self.name}"

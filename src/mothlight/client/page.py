@@ -12,7 +12,7 @@ class Page(Method[None, Any, Any]):
     """A path without a message. It gives a JSON object, with ``verb="DELETE"`` nothing."""
 
     def __init__(self, path: str, verb: str = "GET") -> None:
-        self.name, self.doc, self.raises = path, "", ()
+        self.name, self.qualname, self.doc, self.raises = path, path, "", ()
         self.cardinality = Cardinality.UNARY
         self.verb, self.path, self.parameter = verb, path, ""
         self.input = Shape(None, Nothing(), {})
@@ -21,10 +21,6 @@ class Page(Method[None, Any, Any]):
             if verb == "GET"
             else Shape(None, Nothing(), {})
         )
-
-    @property
-    def qualname(self) -> str:
-        return self.path
 
 
 CONTRACT = Page("/contract")
