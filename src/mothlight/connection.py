@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from .backend.base import Reply
+from .backend.promise import listen
 from .errors import MalformedRequest, Unavailable
 from .method import Method
 from .protocols.exchange import Exchange
@@ -287,7 +288,7 @@ class Short:
         self._future = future
         connection.cycle = self
         connection.tasks.add(future)  # type: ignore[arg-type]
-        future.add_done_callback(self._end)
+        listen(future, self._end)
 
     def _end(self, future: asyncio.Future[Reply]) -> None:
         connection, call = self.connection, self._call

@@ -299,7 +299,6 @@ class Process(asyncio.Protocol):
         tickets, _, since = self._batches.pop(id)
         method = tickets[0].request.method
         size = len(tickets)
-        metrics.batch_computed(method.qualname, seconds)
         timeline.answer(tickets, seconds)
         for ticket, raw in zip(tickets, results, strict=True):
             result = wire.problem_or_payload(raw)
@@ -307,6 +306,7 @@ class Process(asyncio.Protocol):
                 ticket.answer(result, seconds, size)
             else:
                 ticket.fail(Error.from_problem(result, method.raises))
+        metrics.batch_computed(method.qualname, seconds)
         if not method.is_async:
             now = time.monotonic()
             # From one answer to the next, with all that happens around the model: this is what

@@ -11,6 +11,7 @@ from ..errors import DeadlineExceeded
 from ..method import Method
 from ..schema import Payload
 from .base import Reply, Request
+from .promise import Promise
 
 _NO_PLACE: tuple[int, int] = (0, 0)
 
@@ -22,7 +23,7 @@ class Holder(Protocol):
         """Nobody waits for this ticket any more."""
 
 
-class Ticket(asyncio.Future[Any]):
+class Ticket(Promise[Any]):
     """An accepted call; as a future it holds what becomes of it: a Reply, or for a stream the Feed
     of its items. It ends once, and whoever holds it is told when nobody waits any more."""
 
@@ -37,7 +38,7 @@ class Ticket(asyncio.Future[Any]):
         now: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(loop=loop)
+        super().__init__(loop)
         self.request, self.size, self.holder, self.since = request, size, holder, now
         self._live = live  # where it is listed until it ends
         live.add(self)

@@ -15,6 +15,7 @@ Deadlines are times of the system's monotonic clock, which all processes of a ma
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import struct
@@ -232,7 +233,8 @@ class Channel:
         sock.setblocking(True)
         self._requests, self._answers = requests, answers
         self._socket = sock
-        self._reader = sock.makefile("rb", buffering=1 << 16)
+        # Not makefile(): a socket's own reader is written in Python.
+        self._reader = io.BufferedReader(io.FileIO(sock.fileno(), closefd=False), 1 << 16)
         self._writing = threading.Lock()
         self._waiting: deque[ToFront] = deque()
         self._posted = threading.Event()
@@ -330,4 +332,4 @@ def problem_or_payload(raw: Any) -> Payload | dict[str, Any]:
     if isinstance(raw, dict):
         return raw
     json, media = raw
-    return Payload(json, tuple((data, kind, name) for data, kind, name in media))
+    return Payload(json, tuple((data, kind, name) for data, kind, name in media) if media else ())

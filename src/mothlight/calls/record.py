@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Any
 
 from ..backend.base import Backend, Reply, Request, by_deadline
+from ..backend.promise import Promise, listen
 from ..errors import (
     Cancelled,
     DeadlineExceeded,
@@ -48,13 +49,13 @@ def digest(method: Method[Any, Any, Any], payload: Payload) -> bytes:
     return found.digest()
 
 
-class Waiter(asyncio.Future[Reply]):
+class Waiter(Promise[Reply]):
     """Somebody who waits for the answer of a unary call; to cancel it is to leave."""
 
     __slots__ = ("record",)
 
     def __init__(self, record: Record) -> None:
-        super().__init__(loop=asyncio.get_running_loop())
+        super().__init__(asyncio.get_running_loop())
         self.record: Record | None = record
 
     def cancel(self, msg: Any | None = None) -> bool:
@@ -108,7 +109,7 @@ class Record:
             self._passage = Passage(backend.stream(request))
         else:
             self._work = backend.unary(request)
-            self._work.add_done_callback(self._answered)
+            listen(self._work, self._answered)
 
     def _answered(self, work: asyncio.Future[Reply]) -> None:
         self._work = None
