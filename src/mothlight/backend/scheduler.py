@@ -48,7 +48,8 @@ make every answer later, and not one more a second."""
 class Line:
     """The waiting calls of one method, and what its batches cost."""
 
-    __slots__ = ("batches", "cost", "is_stream", "kind", "learnt", "method", "queue", "size")
+    __slots__ = ("batches", "cost", "is_stream", "kind", "learnt", "max_wait", "method", "queue",
+                 "size")  # fmt: skip
 
     def __init__(self, method: Method[Any, Any, Any]) -> None:
         self.method = method
@@ -58,6 +59,7 @@ class Line:
         self.batches = 0
         self.is_stream = method.cardinality.streams
         self.size = 1 if self.is_stream or not method.batching else method.batching.max_size
+        self.max_wait = method.batching.max_wait if method.batching else 0.0
         # What competes for the same places in a runner:
         self.kind = method.name if self.is_stream else "async" if method.is_async else "sync"
 
@@ -79,10 +81,9 @@ class Line:
 
     def pause(self, now: float) -> float:
         """Seconds that its calls still wait for company (``max_wait``)."""
-        batching = self.method.batching
-        if batching is None or not batching.max_wait or len(self.queue) >= self.size:
+        if not self.max_wait or len(self.queue) >= self.size:
             return 0.0
-        return batching.max_wait - (now - min(ticket.since for ticket in self.queue))
+        return self.max_wait - (now - min(ticket.since for ticket in self.queue))
 
 
 class Scheduler:
@@ -120,8 +121,9 @@ class Scheduler:
         now = self.clock()
         line = self.line(request.method)
         size = request.payload.size
-        self._admit(request, line, size, now)
-        ticket = Ticket(request, size, self, self.live, now, loop)
+        runner = None if self.waiting else self._idle(line, now)
+        self._admit(request, line, size, now, is_next=runner is not None)
+        ticket = Ticket(request, size, runner or self, self.live, now, loop)
         if request.timeline is not None:
             request.timeline.placed = now
         if request.deadline is not None:
@@ -129,6 +131,9 @@ class Scheduler:
                 ticket.watch()
             elif self._sweeper is None:
                 self._sweeper = loop.call_later(_SOON, self._sweep)
+        if runner is not None:
+            self._start(line, runner, [ticket], now)
+            return ticket
         line.queue.put(ticket)
         self.waiting += 1
         self.bytes += size
@@ -153,9 +158,11 @@ class Scheduler:
 
     # Admission
 
-    def _admit(self, request: Request, line: Line, size: int, now: float) -> None:
-        ahead = line.queue.ahead(request.urgency, request.principal)
-        wait = self.predict_wait(line, ahead, now)
+    def _admit(self, request: Request, line: Line, size: int, now: float, *, is_next: bool) -> None:
+        ahead, wait = 0, 0.0
+        if not is_next:
+            ahead = line.queue.ahead(request.urgency, request.principal)
+            wait = self.predict_wait(line, ahead, now)
         if request.deadline is not None and request.deadline <= now:
             raise DeadlineExceeded
         if (
@@ -244,15 +251,25 @@ class Scheduler:
             if (pause := line.pause(now)) > _TICK:
                 self._wake_at(now + pause)
                 continue
-            runner, room = None, 0
-            for candidate in self.runners():
-                if (free := candidate.room(line.method, len(line.queue))) > room:
-                    runner, room = candidate, free
-            if runner:
+            if runner := self._freest(line, len(line.queue)):
                 self._run(line, runner, now)
                 return True
             blocked.add(line.kind)
         return False
+
+    def _freest(self, line: Line, waiting: int) -> Runner | None:
+        runner, room = None, 0
+        for candidate in self.runners():
+            if (free := candidate.room(line.method, waiting)) > room:
+                runner, room = candidate, free
+        return runner
+
+    def _idle(self, line: Line, now: float) -> Runner | None:
+        """The runner that would take a call at once, if nobody waits: most calls need no queue."""
+        if line.max_wait:
+            return None
+        runner = self._freest(line, 1)
+        return runner if runner is not None and not runner.left(now) else None
 
     def _in_order(self) -> Sequence[Line]:
         waiting = [line for line in self.lines.values() if len(line.queue)]
@@ -280,12 +297,15 @@ class Scheduler:
             ticket.queued = now - ticket.since
             ticket.holder = runner
             taken.append(ticket)
+        self._start(line, runner, taken, now)
+
+    def _start(self, line: Line, runner: Runner, taken: Sequence[Ticket], now: float) -> None:
         if line.is_stream:
             metrics.stream_taken(line.method.qualname, taken[0].queued)
         else:
             metrics.batch_taken(line.method.qualname, taken)
         timeline.take(taken, now)
-        runner.run(line.method, taken, cost.of(len(taken)))
+        runner.run(line.method, taken, line.cost.of(len(taken)))
 
     def _wake_at(self, when: float) -> None:
         if self._waker is not None and self._wakes_at <= when:
