@@ -292,7 +292,10 @@ class Short:
 
     def _end(self, future: asyncio.Future[Reply]) -> None:
         connection, call = self.connection, self._call
-        connection.tasks.discard(future)
+        if future.cancelled():  # maybe by uvicorn, which is going through them
+            connection.loop.call_soon(connection.tasks.discard, future)
+        else:
+            connection.tasks.discard(future)
         if future is not self._future:
             return  # it was abandoned
         self._future = None
