@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -66,6 +68,27 @@ def test_what_a_model_starts_goes_with_its_worker(faulty: Start, how: str) -> No
         wait_until(lambda: child not in server.processes(), "the child's end", 5)
         assert load.back(time.monotonic()) < server.bound
     assert server.workers() != [worker]
+
+
+@pytest.mark.parametrize("how", ["os.fork", "subprocess", "multiprocessing"])
+def test_what_a_model_starts_can_be_stopped(faulty: Start, how: str) -> None:
+    server = faulty(workers=1)
+    (worker,) = server.workers()
+    status, child = server.call("fork", how)
+    assert status == 200
+    os.kill(worker, signal.SIGTERM)  # as a stop of all processes would: the front decides
+    os.kill(child, signal.SIGTERM)
+    wait_until(lambda: is_over(child), "the child's end", 5)
+    assert server.call("echo", 5) == (200, -5)
+    assert server.workers() == [worker]
+
+
+def is_over(process: int) -> bool:
+    """Whether it has ended; who started it need not have asked for its status."""
+    try:
+        return " Z " in Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return True
 
 
 def test_a_fork_that_comes_back_twice_answers_once(faulty: Start) -> None:

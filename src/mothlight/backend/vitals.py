@@ -20,6 +20,18 @@ _PAUSE = 0.5
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
+def survive_signals() -> None:
+    """Goes on after SIGINT and SIGTERM, which a stop may send to all processes of a service: the
+    front drains us, and closes the socket when that is done. What the model starts can be stopped:
+    it would inherit SIG_IGN, and inherits no handler."""
+    told = (signal.SIGINT, signal.SIGTERM)
+    for number in told:
+        signal.signal(number, lambda *_: None)
+    if sys.platform != "win32":
+        os.register_at_fork(after_in_child=lambda: [signal.signal(n, signal.SIG_DFL) for n in told])
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a terminal's, to who prints unasked
+
+
 def die_with_parent() -> None:
     """Lets the system kill us when the thread that started us ends, whatever we do then; where it
     does not know how (it is Linux that does), the end of our socket tells us."""

@@ -13,7 +13,6 @@ import asyncio
 import importlib
 import os
 import runpy
-import signal
 import socket
 import sys
 import time
@@ -185,10 +184,7 @@ def load(setup: wire.Setup) -> Service:
 def main(descriptor: int, *arenas: int) -> None:
     """``descriptor`` is our end of the socket; ``arenas`` are those of requests and answers, 0 for
     none."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # drains us, and closes the socket when done
-    if hasattr(signal, "SIGTTOU"):  # a terminal that stops who prints from the background
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    vitals.survive_signals()
     vitals.die_with_parent()
     vitals.survive_logging()
     os.environ[ENVIRONMENT] = "1"
