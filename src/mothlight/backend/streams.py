@@ -8,6 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ..call import Call
@@ -19,7 +20,7 @@ from .answers import failure
 from .execution import Instance
 from .intake import Intake
 from .stepping import Member, Stepper
-from .threads import Tasks
+from .threads import Tasks, give_way
 from .turns import QUICK, Turn, Turns
 
 
@@ -136,15 +137,16 @@ class Streams:
                 aside=lambda: self._aside(stream),
             )
 
-    def open(self, frame: wire.Open) -> None:
-        """Starts a stream that is listed."""
+    def open(self, frame: wire.Open) -> Callable[[], None] | None:
+        """Starts a stream that is listed; or gives what does all of it, for a thread of its own."""
         method, stream = self.methods[frame.method], self._streams[frame.id]
         if isinstance(stream, Member):
             self._stepper(method).open(stream, frame.payload)
         elif method.is_async:
             self.tasks.spawn(frame.id, self._stream_async(frame, method, stream))
         else:
-            self.start_thread(self._stream, frame, method, stream)
+            return partial(self._stream, frame, method, stream)
+        return None
 
     def _stepper(self, method: Method[Any, Any, Any]) -> Stepper:
         stepper = self._steppers.get(method.name)
@@ -199,7 +201,8 @@ class Streams:
         if not (most := stream.wait()):
             return False
         turn = self._turns.take(stream.turn) if stream.is_quick else None
-        send = self.channel.send_soon if stream.has_begun else self.channel.send
+        is_first = not stream.has_begun
+        send = self.channel.send if is_first else self.channel.send_soon
         begin = end = time.perf_counter()
         made, taken, idle = 0, _taken(stream), stream.idle
         try:
@@ -209,6 +212,8 @@ class Streams:
                     return False
                 made += 1
                 send(wire.Items(id, [item]))
+                if is_first:
+                    give_way()
                 end = time.perf_counter()
             return True
         finally:

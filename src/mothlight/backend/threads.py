@@ -12,6 +12,10 @@ from typing import Any, NoReturn
 
 log = logging.getLogger("mothlight")
 
+FREE, MOST_FREE = 3, 16
+"""Threads that are free to serve: at least one that reads, one that prepares and one at the model;
+at most some that would be needed again soon."""
+
 
 def start_thread(
     target: Callable[..., None],
@@ -30,6 +34,47 @@ def start_thread(
             die(error)
 
     threading.Thread(target=run, daemon=True).start()
+
+
+class Reserve:
+    """How many threads are free to serve. A stream takes the one that has read of it for as long as
+    it lasts, for to start another takes longer than most first items. ``start`` starts one more."""
+
+    def __init__(self, start: Callable[[], None]) -> None:
+        self._start = start
+        self._lock = threading.Lock()
+        self._free = 0
+
+    def fill(self) -> None:
+        """Sees to it that ``FREE`` are."""
+        while self._free < FREE:
+            with self._lock:
+                self._free += 1
+            self._start()
+
+    def leave(self) -> None:
+        """Takes this thread away."""
+        with self._lock:
+            self._free -= 1
+
+    def come_back(self) -> bool:
+        """Makes it free again; False where that would be one too many, and it had better end."""
+        with self._lock:
+            if (
+                self._free >= MOST_FREE
+                and threading.current_thread() is not threading.main_thread()
+            ):
+                return False
+            self._free += 1
+            return True
+
+
+def give_way() -> None:
+    """Lets a process run that waits for our core. Where cores are few that is the front: we woke up
+    there while it was still running, and what we send now does not wake who is awake (measured on
+    two cores: a stream's first item after 0.72 ms instead of 1.04)."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
 
 
 def die(error: BaseException) -> NoReturn:

@@ -3,8 +3,8 @@
 Three threads take turns ("leader and followers"): one reads the next frame, one decodes and opens
 the files of the batch it has read, one runs the model. A thread that has read a batch hands the
 reading on, so that the next batch is prepared while this one computes; the thread at the model
-stays there as long as batches come (``Relay``). Streams run in threads of their own (streams.py,
-stepping.py), asynchronous methods on one event loop.
+stays there as long as batches come (``Relay``). A generator keeps the thread that has read of it,
+and more are started as they are needed (``Reserve``); asynchronous methods run on one event loop.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .base import ENVIRONMENT
 from .batch import Calls, Prepared
 from .execution import Instance
 from .streams import Streams
-from .threads import Tasks, die, start_thread
+from .threads import Reserve, Tasks, die, start_thread
 from .turns import Lead, Relay
 
 MAIN = "__mothlight_main__"
@@ -62,6 +62,7 @@ class Worker:
         self.calls: dict[int, Calls] = {}  # of the batches that are here
         self.relay: Relay[Job] = Relay()
         self.lead = Lead()  # who has it reads
+        self.reserve = Reserve(partial(self.start_thread, self._serve))  # of threads that serve
         self.quick: set[str] = set()  # methods whose last batch took less than QUICK
 
     def run(self) -> None:
@@ -69,8 +70,7 @@ class Worker:
         start_thread(vitals.pulse, self.channel)
         if any(m.is_async for m in self.methods.values()):
             self.start_thread(self.loop.run_forever)
-        for _ in range(2):
-            self.start_thread(self._serve)
+        self.reserve.come_back()
         self._serve()
 
     def _serve(self) -> None:
@@ -79,7 +79,10 @@ class Worker:
             if frame is None:
                 os._exit(0)  # the parent is gone, or wants us gone: no thread may hold that up
             if isinstance(frame, wire.Open):
-                self.streams.open(frame)
+                if run := self.streams.open(frame):
+                    run()
+                if not self.reserve.come_back():
+                    return
             elif self.methods[frame.method].is_async:
                 self.tasks.spawn(frame.id, self._run_async(frame.id, self._prepare(frame)))
             else:
@@ -89,6 +92,7 @@ class Worker:
         """The next frame that is work for a thread; quick batches are run by the one that reads."""
         while True:
             self.lead.take()
+            self.reserve.fill()
             leads = True
             while leads:
                 frame = self._next()
@@ -97,6 +101,8 @@ class Worker:
                     or frame.method not in self.quick
                     or not self.instance.model.is_free
                 ):
+                    if isinstance(frame, wire.Open):  # which may take long
+                        self.reserve.leave()
                     self.lead.give()
                     return frame
                 self.lead.begin()
