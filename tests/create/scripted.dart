@@ -17,6 +17,7 @@ Future<void> main() {
   test('a call that nobody wants any more is heard of no more', disposed);
   test('a connection that is cut twice leaves no gap', cut);
   test('an error ends a stream', failed);
+  test('what the server gave up is an error, and another try', givenUp);
   test('a stop reaches the server while the stream is quiet', quiet);
   return runAll();
 }
@@ -152,6 +153,31 @@ Future<void> failed() async {
   live.retry();
   await ended(live);
   expect(live.error, null);
+  expect(read(live), 'b');
+  live.dispose();
+}
+
+Future<void> givenUp() async {
+  const problem = {'type': 'Cancelled', 'code': 'cancelled', 'status': 499};
+  final (_, api) = script([
+    Reply.problem('Cancelled', status: 499, code: 'cancelled'),
+    Reply.json({'score': 1}),
+    Reply.events([token('a')], problem: problem),
+    Reply.events([token('b')]),
+  ]);
+  final call = CallController<Verdict>();
+  await call.run((o) => api.analyze(const Review(text: 'hm'), options: o));
+  expect((call.phase as Failed<Verdict>).error, isA<CancelledException>());
+  await call.retry();
+  expect(call.latest?.score, 1.0);
+  call.dispose();
+  final live = LiveController<Token>();
+  live.start((o) => api.write(const Prompt(text: 'hm'), options: o));
+  await ended(live);
+  expect(live.error, isA<CancelledException>());
+  expect(read(live), 'a');
+  live.retry();
+  await ended(live);
   expect(read(live), 'b');
   live.dispose();
 }

@@ -151,11 +151,13 @@ def test_the_models_are_short(made: Path) -> None:
 # On a Dart VM
 
 
-def run_dart(dart: Path, made: Path, folder: Path, program: str, *arguments: str) -> str:
+def run_dart(
+    dart: Path, made: Path, folder: Path, program: str, *arguments: str, flutter: str = "shim"
+) -> str:
     """What a program prints whose packages are the project's and stand-ins for Flutter's."""
     file = folder / "program.dart"
     file.write_text(program)
-    return vm(dart, made, folder, "shim", "--enable-asserts", str(file), *arguments)
+    return vm(dart, made, folder, flutter, "--enable-asserts", str(file), *arguments)
 
 
 def vm(dart: Path, made: Path, folder: Path, flutter: str, *arguments: str) -> str:
@@ -186,7 +188,8 @@ def vm(dart: Path, made: Path, folder: Path, flutter: str, *arguments: str) -> s
 
 
 def test_the_widgets_compile(dart: Path, made: Path, tmp_path: Path) -> None:
-    """All of the app but main.dart, and its tests, against the signatures of Flutter in sdk/."""
+    """All of the app but main.dart (see test_the_frame), and its tests, against the signatures of
+    Flutter in sdk/."""
     compile_only = ("--snapshot=/dev/null", "--snapshot-kind=kernel")
     tests = str(made / "app" / "test" / "widget_test.dart")
     said = vm(dart, made, tmp_path, "sdk", *compile_only, tests)
@@ -201,6 +204,16 @@ def test_the_widgets_compile(dart: Path, made: Path, tmp_path: Path) -> None:
         screen.write_text(text)
 
 
+def test_the_frame(dart: Path, made: Path, tmp_path: Path) -> None:
+    """The screens outlive a turn of the phone, and streams run again after the background."""
+    main = (made / "app" / "lib" / "main.dart").read_text()
+    main = re.sub(r"import '(app|config)\.dart'", r"import 'package:my_app/\1.dart'", main)
+    main = main.replace("'package:mothlight/http.dart'", "'program.dart' show adapter")
+    (tmp_path / "main.dart").write_text(main.replace("PackageHttpAdapter()", "adapter"))
+    program = (HERE / "shell.dart").read_text()
+    assert "2 passed" in run_dart(dart, made, tmp_path, program, flutter="sdk")
+
+
 def test_its_own_tests_of_the_controllers(dart: Path, made: Path, tmp_path: Path) -> None:
     program = """
 import 'package:flutter_test/flutter_test.dart';
@@ -211,13 +224,13 @@ Future<void> main() {
   return runAll();
 }
 """
-    assert "4 passed, 0 failed" in run_dart(dart, made, tmp_path, program)
+    assert "6 passed, 0 failed" in run_dart(dart, made, tmp_path, program)
 
 
 def test_the_controllers_before_a_script(dart: Path, made: Path, tmp_path: Path) -> None:
-    """Overload, nonsense, cuts, errors, and a stop while nothing comes."""
+    """Overload, nonsense, cuts, errors, calls that are given up, a stop while nothing comes."""
     said = run_dart(dart, made, tmp_path, (HERE / "scripted.dart").read_text())
-    assert "7 passed, 0 failed" in said
+    assert "8 passed, 0 failed" in said
 
 
 @pytest.mark.demo

@@ -18,6 +18,7 @@ INFO = "ios/Runner/Info.plist"
 SANDBOX = "macos/Runner/DebugProfile.entitlements"
 RELEASE = "macos/Runner/Release.entitlements"
 TOML = "../mothlight.toml"
+DEBUG_CONFIG = ' android:networkSecurityConfig="@xml/network_security_config"'
 CLIENT = "\t<key>com.apple.security.network.client</key>\n\t<true/>\n"
 FILES = "\t<key>com.apple.security.files.user-selected.read-only</key>\n\t<true/>\n"
 
@@ -73,20 +74,7 @@ def test_a_file_that_is_not_there_and_one_that_is_broken_have_their_own_mends(ap
 
 TAKEN = [
     (MAIN, "android.permission.INTERNET", "android.permission.VIBRATE", "permission.INTERNET"),
-    (MAIN, "<application\n", '<application android:usesCleartextTraffic="true"\n', "remove"),
-    (
-        MAIN,
-        "<application\n",
-        '<application android:networkSecurityConfig="@xml/network_security_config"\n',
-        "src/debug",
-    ),
-    (DEBUG, "networkSecurityConfig", "banner", '"@xml/network_security_config"'),
-    (NETWORK, ">10.0.2.2<", ">10.0.2.3<", ">10.0.2.2</domain>"),
-    (NETWORK, ">127.0.0.1<", "><", ">127.0.0.1</domain>"),
-    (NETWORK, ">localhost<", ">example.com<", ">localhost</domain>"),
-    (INFO, "NSAllowsLocalNetworking</key>\n\t\t<true/>", "NSAllows</key>\n\t\t<true/>", "<true/>"),
-    (INFO, "<key>NSAllowsLocalNetworking</key>", "<key>NSAllowsArbitraryLoads</key>", None),
-    (INFO, "NSLocalNetworkUsageDescription", "NSOther", "NSLocalNetworkUsageDescription</key>"),
+    (MAIN, "<application\n", f"<application{DEBUG_CONFIG}\n", "src/debug"),
     (INFO, "NSCameraUsageDescription", "NSOther", "NSCameraUsageDescription</key>"),
     (INFO, "NSPhotoLibraryUsageDescription", "NSOther", "NSPhotoLibraryUsageDescription</key>"),
     (INFO, "To shoot a photo for the model to look at.", " ", "NSCameraUsageDescription</key>"),
@@ -99,20 +87,116 @@ TAKEN = [
     ("pubspec.yaml", "../packages/my_app_api", "../packages/other", "-o packages/other"),
 ]
 
+HARMLESS = [
+    (MAIN, "<application\n", '<application android:usesCleartextTraffic="true"\n', "remove"),
+    (DEBUG, DEBUG_CONFIG, "", '"@xml/network_security_config"'),
+    (DEBUG, 'android.permission.ACCESS_LOCAL_NETWORK"', 'android.permission.VIBRATE"', "LOCAL"),
+    (NETWORK, ">10.0.2.2<", ">10.0.2.3<", ">10.0.2.2</domain>"),
+    (NETWORK, ">127.0.0.1<", "><", ">127.0.0.1</domain>"),
+    (NETWORK, ">localhost<", ">example.com<", ">localhost</domain>"),
+    (INFO, "NSAllowsLocalNetworking</key>\n\t\t<true/>", "NSAllows</key>\n\t\t<true/>", "<true/>"),
+    (INFO, "NSLocalNetworkUsageDescription", "NSOther", "NSLocalNetworkUsageDescription</key>"),
+]
+
 
 @pytest.mark.parametrize(("file", "old", "new", "mend"), TAKEN)
-def test_what_is_taken_out_is_found(
-    app: Path, file: str, old: str, new: str, mend: str | None
-) -> None:
+def test_what_is_taken_out_is_found(app: Path, file: str, old: str, new: str, mend: str) -> None:
     edit(app / file, old, new)
-    if mend is None:
-        assert {finding.file for finding in examine(app)} == {app / file}
-        assert len(examine(app)) == 2, "it is missing, and the other one is there"
-        return
     finding = only(app, file)
     assert mend in finding.mend
     assert not finding.is_hint
     assert cli.main(["doctor", str(app)]) == 1
+
+
+@pytest.mark.parametrize(("file", "old", "new", "mend"), HARMLESS)
+def test_what_dart_does_without_is_a_hint(
+    app: Path, file: str, old: str, new: str, mend: str
+) -> None:
+    edit(app / file, old, new)
+    finding = only(app, file)
+    assert mend in finding.mend
+    assert finding.is_hint
+    assert cli.main(["doctor", str(app)]) == 0
+
+
+def test_loads_from_anywhere_are_a_hint_too(app: Path) -> None:
+    edit(app / INFO, "<key>NSAllowsLocalNetworking</key>", "<key>NSAllowsArbitraryLoads</key>")
+    missing, given = examine(app)
+    assert missing.is_hint
+    assert given.is_hint
+    assert "NSAllowsArbitraryLoads" in given.mend
+
+
+def test_only_ios_words_for_the_network_are_not_asked_for(app: Path) -> None:
+    edit(app / INFO, "NSLocalNetworkUsageDescription", "NSOther")
+    assert "ends the app" not in only(app, INFO).reason
+
+
+def test_a_config_for_all_builds_is_as_good(app: Path) -> None:
+    """Of src/main, and debug builds have no other."""
+    edit(app / MAIN, "<application\n", f"<application{DEBUG_CONFIG}\n")
+    edit(app / DEBUG, DEBUG_CONFIG, "")
+    config = app / MAIN.replace("AndroidManifest.xml", "res/xml/network_security_config.xml")
+    config.parent.mkdir(parents=True)
+    (app / NETWORK).rename(config)
+    assert examine(app) == []
+    edit(app / DEBUG, "<application", f"<application{DEBUG_CONFIG}")
+    assert examine(app) == []
+
+
+@pytest.mark.parametrize("file", [SANDBOX, RELEASE])
+def test_outside_of_the_sandbox_nothing_is_missing(app: Path, file: str) -> None:
+    edit(app / file, "app-sandbox</key>\n\t<true/>", "app-sandbox</key>\n\t<false/>")
+    edit(app / file, CLIENT, "")
+    assert examine(app) == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "  path: ^1.9.0",
+        "  path:\n    version: '>=1.8.0 <2.0.0'",
+        "  path: {version: any}",
+        "  kit:\n    git:\n      url: https://example.com/kit.git\n      path: pkgs/kit",
+        "  kit: {git: {url: https://example.com/kit.git, path: pkgs/kit}}",
+        "  # kit: {path: ../kit}",
+        "  kit: ^1.0.0  # path: ../kit",
+    ],
+)
+def test_what_is_no_path_dependency(app: Path, written: str) -> None:
+    edit(app / "pubspec.yaml", "dependencies:\n  flutter:", f"dependencies:\n{written}\n  flutter:")
+    assert examine(app) == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "  kit:\n    path: ../kit",
+        "  kit:\n    path: '../kit'  # ours",
+        "  kit:   {path: ../kit}",
+        '  "kit": {"path": "../kit"}',
+        "  kit: { version: any, path: ../kit }",
+    ],
+)
+@pytest.mark.parametrize("section", ["dependencies", "dependency_overrides"])
+def test_a_path_dependency_must_be_there(app: Path, section: str, written: str) -> None:
+    if section == "dependencies":
+        edit(
+            app / "pubspec.yaml",
+            "dependencies:\n  flutter:",
+            f"dependencies:\n{written}\n  flutter:",
+        )
+    else:
+        edit(app / "pubspec.yaml", "flutter:\n  uses", f"{section}:\n{written}\n\nflutter:\n  uses")
+    assert only(app, "pubspec.yaml").reason == "there is no package at ../kit"
+    (app.parent / "kit").mkdir()
+    (app.parent / "kit" / "pubspec.yaml").touch()
+    assert examine(app) == []
+
+
+def test_paths_elsewhere_are_no_dependencies(app: Path) -> None:
+    edit(app / "pubspec.yaml", "  uses-material", "  assets:\n    - path: assets/\n  uses-material")
+    assert examine(app) == []
 
 
 @pytest.mark.parametrize("file", [MAIN, DEBUG, NETWORK, INFO, SANDBOX, RELEASE])

@@ -1,5 +1,9 @@
 """Whether an app's platform files let it reach a server. Nothing is run and no SDK is needed:
-manifests, property lists, ``pubspec.yaml`` and ``mothlight.toml`` are read."""
+manifests, property lists, ``pubspec.yaml`` and ``mothlight.toml`` are read.
+
+What they say of http:// is a hint: it binds WebViews, cronet_http, ok_http and cupertino_http, but
+not dart:io's sockets (flutter/flutter#106678), which the runtime uses where it is given no other
+client."""
 
 from __future__ import annotations
 
@@ -16,8 +20,13 @@ _LIMIT = 1 << 20
 """Bytes of a file that are read; such files have a few thousand."""
 
 _ANDROID = "{http://schemas.android.com/apk/res/android}"
+_SECURITY = f"{_ANDROID}networkSecurityConfig"
 _TOOLS = "{http://schemas.android.com/tools}"
 _SANDBOX = "com.apple.security."
+
+_DEPENDENCIES = ("dependencies", "dev_dependencies", "dependency_overrides")
+_LINE = re.compile(r"( *)(['\"]?)([\w.-]+)\2:(?: +(.*))?")
+_PATH = re.compile(r"(?:^|,) *['\"]?path['\"]? *: *([^,}]+)")
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Finding:
     reason: str
     mend: str
     is_hint: bool = False
-    "Whether it may well be meant."
+    "Whether it may well be meant, or does no harm to this app."
 
 
 class _Unreadable(Exception):
@@ -71,7 +80,7 @@ def _pubspec(app: Path) -> Iterator[Finding]:
             "it does not depend on mothlight",
             "add below dependencies:   mothlight: {path: ../packages/mothlight}",
         )
-    for path in re.findall(r"(?m)^[^#\n]*\bpath: *['\"]?([^'\"#,}\s]+)", text):
+    for path in _paths(text):
         if not (app / path / "pubspec.yaml").is_file():
             yield Finding(
                 file,
@@ -81,11 +90,29 @@ def _pubspec(app: Path) -> Iterator[Finding]:
             )
 
 
+def _paths(pubspec: str) -> Iterator[str]:
+    """The paths of path dependencies: ``path:`` right below a package, or in its braces. A git
+    dependency has its own deeper, and there is a package that is called path."""
+    above: list[tuple[int, str]] = []
+    for line in pubspec.splitlines():
+        found = _LINE.fullmatch(re.sub(r"(^|\s)#.*", "", line).rstrip())
+        if found is None:
+            continue
+        indent, key, value = len(found[1]), found[3], found[4] or ""
+        while above and above[-1][0] >= indent:
+            above.pop()
+        above.append((indent, key))
+        if above[0][1] not in _DEPENDENCIES:
+            continue
+        if len(above) == 3 and key == "path":
+            yield value.strip(" '\"")
+        elif len(above) == 2 and value.startswith("{"):
+            outer = re.sub(r"\{[^{}]*\}", "", value[1:])
+            yield from (path.strip(" '\"") for path in _PATH.findall(outer))
+
+
 def _picks_photos(app: Path) -> bool:
-    try:
-        return bool(re.search(rb"(?m)^ +image_picker:", _read(app / "pubspec.yaml")))
-    except _Unreadable:
-        return False
+    return _says(app / "pubspec.yaml", rb"(?m)^ +image_picker:")
 
 
 # Android
@@ -95,11 +122,9 @@ def _android(app: Path) -> Iterator[Finding]:
     source = app / "android/app/src"
     if not (app / "android").is_dir():
         return
-    yield from _checked(source / "main/AndroidManifest.xml", _xml, _main_manifest)
-    yield from _checked(source / "debug/AndroidManifest.xml", _xml, _debug_manifest)
-    yield from _checked(
-        source / "debug/res/xml/network_security_config.xml", _xml, _network_security
-    )
+    main = source / "main/AndroidManifest.xml"
+    yield from _checked(main, _xml, _main_manifest)
+    yield from _checked(source / "debug/AndroidManifest.xml", _xml, _debug_manifest(main))
 
 
 def _main_manifest(file: Path, manifest: ElementTree.Element) -> Iterator[Finding]:
@@ -122,27 +147,53 @@ def _main_manifest(file: Path, manifest: ElementTree.Element) -> Iterator[Findin
     if application.get(f"{_ANDROID}usesCleartextTraffic") == "true":
         yield Finding(
             file,
-            "release builds may speak http:// with anybody",
+            "WebViews, cronet_http and ok_http may speak http:// with anybody in release builds",
             'remove   android:usesCleartextTraffic="true"   (debug builds have their own file)',
+            is_hint=True,
         )
-    if application.get(f"{_ANDROID}networkSecurityConfig") == "@xml/network_security_config":
-        yield Finding(
-            file,
-            "release builds do not have network_security_config.xml, which is of src/debug",
-            "move   android:networkSecurityConfig=…   to src/debug/AndroidManifest.xml",
-        )
+    config = application.get(_SECURITY)
+    if config is not None and not _resource(file, config).is_file():
+        debug = _resource(file.parent.with_name("debug") / file.name, config)
+        if debug.is_file():
+            yield Finding(
+                file,
+                f"release builds do not have {debug.name}, which is of src/debug: none can be made",
+                "move   android:networkSecurityConfig=…   to src/debug/AndroidManifest.xml",
+            )
 
 
-def _debug_manifest(file: Path, manifest: ElementTree.Element) -> Iterator[Finding]:
-    application = manifest.find("application")
-    given = None if application is None else application.get(f"{_ANDROID}networkSecurityConfig")
-    if given != "@xml/network_security_config":
-        yield Finding(
-            file,
-            "http:// to your own machine is not allowed: Android blocks it since 9 (API 28)",
-            "add within <manifest>:   "
-            '<application android:networkSecurityConfig="@xml/network_security_config"/>',
-        )
+def _debug_manifest(main: Path) -> Callable[[Path, ElementTree.Element], Iterator[Finding]]:
+    def check(file: Path, manifest: ElementTree.Element) -> Iterator[Finding]:
+        if not any(_says(one, rb"\.ACCESS_LOCAL_NETWORK['\"]") for one in (file, main)):
+            yield Finding(
+                file,
+                "no ACCESS_LOCAL_NETWORK permission: Android 17 blocks the local network (on some "
+                "emulators 10.0.2.2 too) for apps that target API 37",
+                "add above <application>:   "
+                '<uses-permission android:name="android.permission.ACCESS_LOCAL_NETWORK"/>',
+                is_hint=True,
+            )
+        application = manifest.find("application")
+        config = None if application is None else application.get(_SECURITY)
+        if config is not None:
+            own = _resource(file, config)
+            named = own if own.is_file() else _resource(main, config)
+            yield from _checked(named if named.is_file() else own, _xml, _network_security)
+        elif not _says(main, rb"(networkSecurityConfig|usesCleartextTraffic) *="):
+            yield Finding(
+                file,
+                "WebViews, cronet_http and ok_http may not speak http:// with your own machine",
+                "add within <manifest>:   "
+                '<application android:networkSecurityConfig="@xml/network_security_config"/>',
+                is_hint=True,
+            )
+
+    return check
+
+
+def _resource(manifest: Path, name: str) -> Path:
+    """The file of ``@xml/name`` beside a manifest."""
+    return manifest.parent / "res" / f"{name.removeprefix('@')}.xml"
 
 
 def _network_security(file: Path, config: ElementTree.Element) -> Iterator[Finding]:
@@ -163,9 +214,11 @@ def _network_security(file: Path, config: ElementTree.Element) -> Iterator[Findi
         if wanted not in domains:
             yield Finding(
                 file,
-                f"http://{wanted} is not allowed, the server's address for {who}",
+                f"WebViews, cronet_http and ok_http may not speak http:// with {wanted}, the "
+                f"server's address for {who}",
                 'add within <domain-config cleartextTrafficPermitted="true">:   '
                 f'<domain includeSubdomains="false">{wanted}</domain>',
+                is_hint=True,
             )
 
 
@@ -184,17 +237,20 @@ def _info(picks_photos: bool) -> Callable[[Path, dict[str, Any]], Iterator[Findi
         if security.get("NSAllowsLocalNetworking") is not True:
             yield Finding(
                 file,
-                "http:// to your own network is not allowed",
+                "WebViews and cupertino_http may not speak http:// in your own network",
                 "add:   <key>NSAppTransportSecurity</key>"
                 "<dict><key>NSAllowsLocalNetworking</key><true/></dict>",
+                is_hint=True,
             )
         if security.get("NSAllowsArbitraryLoads") is True:
             yield Finding(
                 file,
-                "http:// to anybody is allowed; the App Store asks why",
+                "WebViews and cupertino_http may speak http:// with all; the App Store asks why",
                 "remove   <key>NSAllowsArbitraryLoads</key><true/>",
+                is_hint=True,
             )
-        wanted = {"NSLocalNetworkUsageDescription": "to reach a server of your own network"}
+        network = "NSLocalNetworkUsageDescription"
+        wanted = {network: "to reach a server of your own network"}
         if picks_photos:
             wanted |= {
                 "NSPhotoLibraryUsageDescription": "to pick a photo",
@@ -202,10 +258,12 @@ def _info(picks_photos: bool) -> Callable[[Path, dict[str, Any]], Iterator[Findi
             }
         for key, why in wanted.items():
             if not (isinstance(info.get(key), str) and info[key].strip()):
+                without = "or with its own" if key == network else "and ends the app without them"
                 yield Finding(
                     file,
-                    f"no {key}: iOS asks its user with these words, and ends the app without them",
+                    f"no {key}: iOS asks its user with these words, {without}",
                     f"add:   <key>{key}</key><string>{why.capitalize()}.</string>",
+                    is_hint=key == network,
                 )
 
     return check
@@ -221,6 +279,8 @@ def _macos(app: Path) -> Iterator[Finding]:
 
 def _entitlements(picks_photos: bool) -> Callable[[Path, dict[str, Any]], Iterator[Finding]]:
     def check(file: Path, rights: dict[str, Any]) -> Iterator[Finding]:
+        if rights.get(f"{_SANDBOX}app-sandbox") is not True:
+            return  # outside of the sandbox all of it is allowed
         if rights.get(f"{_SANDBOX}network.client") is not True:
             yield Finding(
                 file,
@@ -304,6 +364,13 @@ def _read(file: Path) -> bytes:
     if len(data) > _LIMIT:
         raise _Unreadable("it has over 1 MiB")
     return data
+
+
+def _says(file: Path, pattern: bytes) -> bool:
+    try:
+        return bool(re.search(pattern, _read(file)))
+    except _Unreadable:
+        return False
 
 
 def _xml(file: Path) -> ElementTree.Element:

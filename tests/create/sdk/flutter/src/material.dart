@@ -67,7 +67,7 @@ class Scaffold extends W {
     PreferredSizeWidget? appBar,
     Widget? body,
     Widget? bottomNavigationBar,
-  });
+  }) : super(child: body);
 }
 
 class NavigationBar extends W {

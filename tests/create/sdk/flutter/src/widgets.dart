@@ -1,5 +1,7 @@
 /// Stands in for Flutter where there is none, so that the template's widgets
-/// can be compiled: the signatures that they use, as Flutter 3.44 has them.
+/// can be compiled: the signatures that they use, as Flutter 3.44 has them. What
+/// shell.dart looks at works too: the widgets of a layout keep their children,
+/// and [AppLifecycleListener] calls back as Flutter's does.
 library;
 
 import 'dart:typed_data';
@@ -8,6 +10,12 @@ import 'foundation.dart';
 
 class Key {
   const Key(String s);
+  const Key.empty();
+}
+
+class GlobalKey<T extends State<StatefulWidget>> extends Key {
+  factory GlobalKey({String? debugLabel}) => GlobalKey.constructor();
+  GlobalKey.constructor() : super.empty();
 }
 
 abstract class BuildContext {
@@ -30,8 +38,9 @@ abstract class StatefulWidget extends Widget {
 }
 
 abstract class State<T extends StatefulWidget> {
-  T get widget => throw '';
-  BuildContext get context => throw '';
+  StatefulElement? _element;
+  T get widget => _element!.widget as T;
+  BuildContext get context => _element!;
   bool get mounted => true;
   void initState() {}
   void dispose() {}
@@ -39,8 +48,22 @@ abstract class State<T extends StatefulWidget> {
   Widget build(BuildContext context);
 }
 
+class StatefulElement implements BuildContext {
+  StatefulElement(this.widget) : state = widget.createState() {
+    state
+      .._element = this
+      ..initState();
+  }
+  final StatefulWidget widget;
+  final State state;
+  bool get mounted => true;
+  Widget build() => state.build(this);
+}
+
 class W extends Widget {
-  const W({super.key});
+  const W({super.key, this.child, this.children = const []});
+  final Widget? child;
+  final List<Widget> children;
 }
 
 abstract class PreferredSizeWidget implements Widget {}
@@ -169,11 +192,7 @@ class Column extends W {
 }
 
 class Row extends W {
-  const Row({
-    super.key,
-    double spacing = 0.0,
-    List<Widget> children = const <Widget>[],
-  });
+  const Row({super.key, double spacing = 0.0, super.children});
 }
 
 class Wrap extends W {
@@ -187,11 +206,11 @@ class Wrap extends W {
 }
 
 class Expanded extends W {
-  const Expanded({super.key, int flex = 1, required Widget child});
+  const Expanded({super.key, int flex = 1, required Widget super.child});
 }
 
 class SafeArea extends W {
-  const SafeArea({super.key, required Widget child});
+  const SafeArea({super.key, required Widget super.child});
 }
 
 class SizedBox extends W {
@@ -200,11 +219,7 @@ class SizedBox extends W {
 }
 
 class IndexedStack extends W {
-  const IndexedStack({
-    super.key,
-    int? index = 0,
-    List<Widget> children = const <Widget>[],
-  });
+  const IndexedStack({super.key, int? index = 0, super.children});
 }
 
 class Semantics extends W {
@@ -285,7 +300,8 @@ class FocusScope {
 }
 
 class MediaQuery {
-  static Size sizeOf(BuildContext c) => const Size(0, 0);
+  static Size testSize = const Size(0, 0);
+  static Size sizeOf(BuildContext c) => testSize;
 }
 
 class TextEditingController extends ChangeNotifier {
@@ -293,22 +309,52 @@ class TextEditingController extends ChangeNotifier {
   String text = '';
 }
 
-class WidgetsBinding {}
+enum AppLifecycleState { detached, resumed, inactive, hidden, paused }
+
+class WidgetsBinding {
+  static final WidgetsBinding instance = WidgetsBinding();
+  final List<AppLifecycleListener> _observers = [];
+  Widget? rootWidget;
+  void addObserver(AppLifecycleListener observer) => _observers.add(observer);
+  void handleAppLifecycleStateChanged(AppLifecycleState state) {
+    for (final observer in _observers) {
+      observer.didChangeAppLifecycleState(state);
+    }
+  }
+}
 
 class WidgetsFlutterBinding {
-  static WidgetsBinding ensureInitialized() => WidgetsBinding();
+  static WidgetsBinding ensureInitialized() => WidgetsBinding.instance;
 }
 
 class AppLifecycleListener {
   AppLifecycleListener({
     WidgetsBinding? binding,
-    VoidCallback? onResume,
-    VoidCallback? onPause,
-    VoidCallback? onRestart,
-  });
+    this.onResume,
+    this.onPause,
+    this.onRestart,
+  }) {
+    (binding ?? WidgetsBinding.instance).addObserver(this);
+  }
+  final VoidCallback? onResume, onPause, onRestart;
+  AppLifecycleState? _state;
+  void didChangeAppLifecycleState(AppLifecycleState state) {
+    final before = _state;
+    if (state == before) return;
+    _state = state;
+    switch (state) {
+      case AppLifecycleState.resumed:
+        onResume?.call();
+      case AppLifecycleState.hidden:
+        if (before == AppLifecycleState.paused) onRestart?.call();
+      case AppLifecycleState.paused:
+        onPause?.call();
+      case AppLifecycleState.inactive || AppLifecycleState.detached:
+    }
+  }
 }
 
-void runApp(Widget app) {}
+void runApp(Widget app) => WidgetsBinding.instance.rootWidget = app;
 
 class PlatformException implements Exception {
   PlatformException({required this.code, this.message});

@@ -51,6 +51,9 @@ class _HomeState extends State<Home> {
     (icon: Icons.stream, label: 'Write'),
   ];
 
+  // With it the screens move between the two layouts of [build] as they are:
+  // without, a phone that is turned would lose its stream, photo and text.
+  final _screens = GlobalKey();
   int _place = 0;
 
   void _go(int place) => setState(() => _place = place);
@@ -60,6 +63,7 @@ class _HomeState extends State<Home> {
     final isWide = MediaQuery.sizeOf(context).width >= 600;
     // All three stay alive: a stream goes on while another screen is shown.
     final screens = IndexedStack(
+      key: _screens,
       index: _place,
       children: [
         TextScreen(api: widget.api),

@@ -78,11 +78,11 @@ final class CallController<T> extends ChangeNotifier {
       if (run != _run) return;
       _latest = value;
       _show(Done(value, elapsed: watch.elapsed));
-    } on CancelledException {
-      if (run == _run) _show(const Idle());
     } on SupersededException {
       if (run == _run) _show(const Idle());
     } on MothlightException catch (error) {
+      // A CancelledException too: after a cancel of our own `run` is an old
+      // one, so this one is the server's, which gave the call up.
       if (run == _run) _show(Failed(error));
     } on Object {
       if (run == _run) _show(const Idle());

@@ -15,7 +15,9 @@ Uri get serverUrl => serverUrlOf(
 /// What [serverUrl] is on a platform; [given] goes before all. A phone on a
 /// cable reaches this machine after `adb reverse tcp:8000 tcp:8000` with
 /// `MOTHLIGHT_URL=http://127.0.0.1:8000`. Throws [FormatException] when [given]
-/// is no address.
+/// is no address, and when a release build would send what it sends in the
+/// clear: the sockets of dart:io, which `PackageHttpAdapter()` uses, do not ask
+/// what Android and iOS allow. Browsers have rules of their own.
 Uri serverUrlOf({
   required String given,
   required bool isWeb,
@@ -25,17 +27,28 @@ Uri serverUrlOf({
 }) {
   if (given.isNotEmpty) {
     final url = Uri.parse(given);
-    if ((url.isScheme('http') || url.isScheme('https')) &&
-        url.host.isNotEmpty) {
-      return url;
+    if (!(url.isScheme('http') || url.isScheme('https')) || url.host.isEmpty) {
+      throw FormatException('MOTHLIGHT_URL is no http:// address', given);
     }
-    throw FormatException('MOTHLIGHT_URL is no http:// address', given);
+    if (isRelease && !isWeb && url.isScheme('http') && !_isLoopback(url.host)) {
+      throw FormatException(
+        'a release build speaks https only: set MOTHLIGHT_URL=https://… (or '
+        'build with --profile)',
+        given,
+      );
+    }
+    return url;
   }
   if (isWeb && isRelease) return Uri.parse(page.origin);
   final host = switch (platform) {
     // `flutter run -d chrome` serves the page from this machine too.
     _ when isWeb && page.host.isNotEmpty && page.host != 'localhost' =>
       page.host,
+    TargetPlatform.android || TargetPlatform.iOS when isRelease =>
+      throw const FormatException(
+        'a release build has to know its server: build it with '
+        '--dart-define=MOTHLIGHT_URL=https://…',
+      ),
     // The emulator's own 127.0.0.1 is the emulator.
     TargetPlatform.android when !isWeb => '10.0.2.2',
     // Not localhost, which may be ::1 first.
@@ -43,3 +56,6 @@ Uri serverUrlOf({
   };
   return Uri(scheme: 'http', host: host, port: serverPort);
 }
+
+bool _isLoopback(String host) =>
+    const {'localhost', '127.0.0.1', '::1'}.contains(host);

@@ -71,8 +71,10 @@ final class LiveController<T> extends ChangeNotifier {
         if (run != _run) return;
         _end();
         switch (error) {
-          case CancelledException() || SupersededException():
+          case SupersededException():
             break;
+          // A CancelledException too: after a cancel of our own `run` is an
+          // old one, so this one is the server's, which gave the call up.
           case MothlightException():
             _error = error;
           default:

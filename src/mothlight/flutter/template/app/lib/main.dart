@@ -12,6 +12,11 @@ void main() {
   final transport = Transport(serverUrl, adapter: PackageHttpAdapter());
   // Streams are parked while the app is in the background, and go on where
   // they were; `inactive` (a call, the task switcher) is not the background.
-  AppLifecycleListener(onPause: transport.pause, onRestart: transport.resume);
+  AppLifecycleListener(
+    onPause: transport.pause,
+    onRestart: transport.resume,
+    // An engine that outlives its screen comes back without a restart.
+    onResume: transport.resume,
+  );
   runApp(App(api: ModelsClient(transport), picker: ImagePicker()));
 }

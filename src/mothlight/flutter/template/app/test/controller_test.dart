@@ -46,6 +46,19 @@ void main() {
     controller.dispose();
   });
 
+  test('a call that the server gave up is an error', () async {
+    final call = CallController<int>();
+    await call.run((options) async => throw const CancelledException());
+    expect(call.phase, isA<Failed<int>>());
+    call.dispose();
+    final live =
+        LiveController<int>()
+          ..start((options) => Stream.error(const CancelledException()));
+    await Future<void>.delayed(Duration.zero);
+    expect(live.error, isA<CancelledException>());
+    live.dispose();
+  });
+
   test('a stream keeps its last items and ends with its screen', () async {
     var stopped = false;
     final items = StreamController<int>(onCancel: () => stopped = true);
@@ -83,5 +96,28 @@ void main() {
       () => url(TargetPlatform.iOS, given: 'example.com:8000'),
       throwsFormatException,
     );
+  });
+
+  test('a release build speaks https only', () {
+    Uri url(TargetPlatform platform, String given, {bool isWeb = false}) =>
+        serverUrlOf(
+          given: given,
+          isWeb: isWeb,
+          isRelease: true,
+          platform: platform,
+          page: Uri.parse('https://example.com/app'),
+        );
+    const android = TargetPlatform.android;
+    const http = 'http://192.168.1.20:8000';
+    expect('${url(android, 'https://example.com')}', 'https://example.com');
+    expect(() => url(android, http), throwsFormatException);
+    expect(() => url(TargetPlatform.macOS, http), throwsFormatException);
+    expect(() => url(android, ''), throwsFormatException);
+    expect(() => url(TargetPlatform.iOS, ''), throwsFormatException);
+    // What is sent to this machine itself, nobody else hears.
+    expect('${url(android, 'http://127.0.0.1:8000')}', 'http://127.0.0.1:8000');
+    expect('${url(TargetPlatform.macOS, '')}', 'http://127.0.0.1:8000');
+    expect('${url(android, '', isWeb: true)}', 'https://example.com');
+    expect('${url(android, http, isWeb: true)}', http);
   });
 }

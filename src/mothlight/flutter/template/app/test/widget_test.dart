@@ -55,6 +55,26 @@ void main() {
     expect(find.byType(NavigationRail), findsOneWidget);
   });
 
+  testWidgets('a text and its score stay when the phone is turned', (
+    tester,
+  ) async {
+    final api = FakeModelsApi(
+      analyze: (review) async => const Verdict(score: 0.93),
+    );
+    tester.view.devicePixelRatio = 1;
+    addTearDown(tester.view.reset);
+    tester.view.physicalSize = const Size(400, 800);
+    await tester.pumpWidget(App(api: api, picker: FakePicker()));
+    await tester.enterText(find.byType(TextField), 'lovely');
+    await tester.pumpAndSettle();
+    for (final turned in const [Size(800, 400), Size(400, 800)]) {
+      tester.view.physicalSize = turned;
+      await tester.pump();
+      expect(find.text('lovely'), findsOneWidget);
+      expect(find.text('93 %'), findsOneWidget);
+    }
+  });
+
   testWidgets('scores a text while it is typed', (tester) async {
     final read = <String>[];
     final api = FakeModelsApi(
@@ -121,6 +141,18 @@ void main() {
     expect(stopped, isTrue);
   });
 
+  testWidgets('a stream that is given up says so', (tester) async {
+    final api = FakeModelsApi(
+      write: (prompt) => Stream.error(const CancelledException()),
+    );
+    await show(tester, WriteScreen(api: api));
+    await tester.tap(find.text('Write'));
+    await tester.pumpAndSettle();
+    expect(find.text('Failed'), findsOneWidget);
+    expect(find.text('The server gave it up'), findsOneWidget);
+    expect(find.text('Try again'), findsOneWidget);
+  });
+
   testWidgets('every error has its words', (tester) async {
     final problem = fakeProblem(fields: {'tokens': 2000, 'limit': 1024});
     final errors = <MothlightException>[
@@ -130,6 +162,7 @@ void main() {
         hint: 'adb reverse',
       ),
       const CallTimeoutException('late'),
+      const CancelledException(),
       const DecodeException('odd'),
       PromptTooLong(problem),
       InvalidRequestException(problem),

@@ -70,6 +70,7 @@ class _WriteScreenState extends State<WriteScreen> {
                 if (_live.connection case final connection?)
                   _Status(
                     connection: connection,
+                    hasFailed: _live.error != null,
                     count: _live.count,
                     rate: _live.rate,
                   ),
@@ -89,11 +90,13 @@ class _WriteScreenState extends State<WriteScreen> {
 class _Status extends StatelessWidget {
   const _Status({
     required this.connection,
+    required this.hasFailed,
     required this.count,
     required this.rate,
   });
 
   final StreamState connection;
+  final bool hasFailed;
   final int count;
   final double rate;
 
@@ -104,6 +107,7 @@ class _Status extends StatelessWidget {
       StreamState.live => (Icons.bolt, 'Live'),
       StreamState.resuming => (Icons.cloud_sync, 'Resuming …'),
       StreamState.paused => (Icons.pause, 'Paused'),
+      StreamState.ended when hasFailed => (Icons.error_outline, 'Failed'),
       StreamState.ended => (Icons.check, 'Ended'),
     };
     return Wrap(

@@ -72,7 +72,11 @@ class ErrorCard extends StatelessWidget {
       'It took too long',
       'The server may have much to do at the moment.',
     ),
-    CancelledException() => (Icons.stop_circle_outlined, 'Stopped', ''),
+    CancelledException() => (
+      Icons.stop_circle_outlined,
+      'The server gave it up',
+      'This app was away for too long, or the call was cancelled.',
+    ),
     DecodeException() => (
       Icons.translate,
       'The answer cannot be read',
