@@ -231,6 +231,26 @@ def quiet_streams(source: Source) -> Iterator[Fault]:
                     yield inner.start_point.row, "await for in async*"
 
 
+def bare_bodies(source: Source) -> Iterator[Fault]:
+    """A loop has braces, and so has an `if` with an `else`, or whose body is on a line below."""
+    for node in walk(source.tree.root_node):
+        if node.type not in ("if_statement", "for_statement", "while_statement", "do_statement"):
+            continue
+        body = node.child_by_field_name("consequence") or node.child_by_field_name("body")
+        other = node.child_by_field_name("alternative")
+        if node.type == "if_statement" and body and not other and _ends_beside_its_condition(body):
+            continue
+        for part in (body, other):
+            is_chain = part == other and part is not None and part.type == "if_statement"
+            if part and part.type != "block" and not is_chain:
+                yield part.start_point.row, f"{node.type.split('_')[0]} without braces"
+
+
+def _ends_beside_its_condition(then: Node) -> bool:
+    bracket = then.prev_sibling
+    return bracket is not None and bracket.end_point.row == then.end_point.row
+
+
 def long_comments(source: Source) -> Iterator[Fault]:
     """80 columns, save where an address or one long word cannot be broken; of all else the
     formatter knows more."""
@@ -275,6 +295,7 @@ LINTS: tuple[Lint, ...] = (
     dynamics,
     prints,
     quiet_streams,
+    bare_bodies,
     long_comments,
     white_space,
     import_order,

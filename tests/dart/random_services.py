@@ -32,7 +32,7 @@ _TYPES = """
 List Map Set Future Stream Object String Function Type Duration DateTime Exception Method
 FileData CallOptions Transport JsonMap Optional Echo EchoApi EchoClient EchoMethods FakeEchoApi
 review Review review_ Größe HTTPServer UnknownEcho point_2d Uint8List Deprecated Result Ok
-Record Null Never override Enum Iterable Error State Widget
+Record Null Never override Enum Iterable Error State Widget Text
 """
 TYPES = _TYPES.split()
 _WORDS = """
@@ -41,7 +41,7 @@ external dynamic await yield hashCode toString runtimeType noSuchMethod toJson f
 from_json copyWith map value values other index name wire unknown problem encode decode options
 transport snake_case snakeCase a_b aB int double bool num String List Object Function deepEquals
 readString absent größe 名前 x x_ x1 _1 1 id URL httpURL type kind identical override print hint
-message code status missing
+message code status missing onCall
 """
 WORDS = _WORDS.split()
 ALIASES = ["$ref", "a-b", "it's", 'say "x"', "🦋", "a\nb", "\\", "${x}", "@type", "2nd", "class",

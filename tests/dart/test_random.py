@@ -38,7 +38,7 @@ DRIVER = """
 import 'dart:convert';
 import 'dart:io';
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 {imports}
 
 O _echo<O>(Method<O, O> method, Object? json) {{

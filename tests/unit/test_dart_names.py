@@ -46,17 +46,32 @@ def test_taken_names_are_told_apart() -> None:
 
 def test_the_names_of_the_runtime_are_known() -> None:
     """No type of a contract may be called as something that package:mothlight exports."""
-    entry = (RUNTIME / "mothlight.dart").read_text()
-    found = set()
-    for export in re.finditer(r"export '([^']+)'(?:\s+show ([^;]+))?;", entry):
-        code = (RUNTIME / export[1]).read_text()
-        kinds = r"(?:class|enum|extension|typedef|mixin)"
-        declared = set(
-            re.findall(rf"^(?:[a-z]+ )*{kinds} (?:type )?([A-Z]\w*)", code, re.MULTILINE)
-        )
-        shown = {name.strip() for name in export[2].split(",")} if export[2] else declared
-        found |= declared & shown
-    assert found - names.RUNTIME == set()
+    assert exported("generated.dart") - names.RUNTIME == set()
+
+
+def test_an_app_may_import_flutter_beside_the_runtime() -> None:
+    found = exported("mothlight.dart")
+    assert {"Transport", "CallOptions", "Method", "ApiException"} <= found
+    assert found & names.FLUTTER == set()
+    assert exported("generated.dart") - found == {"Decoder", "FormField", "FormKind", "JsonMap"}
+
+
+def test_flutters_names_are_let_to_flutter() -> None:
+    types = names.Scope(names.TYPES, mark="Model")
+    assert types.claim("Text") == "TextModel"
+    assert types.claim("Prediction") == "Prediction"
+
+
+def exported(library: str) -> set[str]:
+    """The types that a library of the runtime exports."""
+    code = (RUNTIME / library).read_text()
+    kinds = r"(?:class|enum|extension|typedef|mixin)"
+    found = set(re.findall(rf"^(?:[a-z]+ )*{kinds} (?:type )?([A-Z]\w*)", code, re.MULTILINE))
+    for export in re.finditer(r"export '([^']+)'(?:\s+show ([^;]+))?;", code):
+        path = (RUNTIME / library).parent / export[1]
+        types = exported(path.relative_to(RUNTIME).as_posix())
+        found |= types & {name.strip() for name in export[2].split(",")} if export[2] else types
+    return found
 
 
 def test_strings() -> None:

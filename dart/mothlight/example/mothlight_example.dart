@@ -4,8 +4,8 @@ library;
 
 import 'dart:io';
 
+import 'package:mothlight/generated.dart';
 import 'package:mothlight/io.dart';
-import 'package:mothlight/mothlight.dart';
 
 final Method<String, double> _analyze = Method(
   contract: const ServiceContract(

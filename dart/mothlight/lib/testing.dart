@@ -9,7 +9,8 @@ export 'src/scripted_adapter.dart';
 export 'src/scripted_socket.dart';
 
 /// What a server says of an error, for exceptions in tests:
-/// `TextTooLong(fakeProblem(fields: {'length': 3, 'limit': 2}))`.
+/// `TextTooLong(fakeProblem(fields: {'length': 3, 'limit': 2}))`. A declared
+/// error throws where one of its [fields] is not there.
 Problem fakeProblem({
   String type = 'Error',
   Code code = Code.unknown,

@@ -3,8 +3,8 @@ library;
 
 import 'dart:async';
 
+import 'package:mothlight/generated.dart';
 import 'package:mothlight/io.dart';
-import 'package:mothlight/mothlight.dart';
 
 import 'harness.dart';
 import 'rig.dart';
@@ -31,6 +31,27 @@ void _answers() {
         equal(error.code, Code.invalidArgument);
         await Future<void>.delayed(ms(50));
         equal(rig.lines.length, 1); // it has ended: there is nothing to stop
+      },
+    );
+  });
+
+  test('a declared error of another version is a plain one', () {
+    return withRig(
+      (seen) => seen.problem(
+        'TooLong',
+        'invalid_argument',
+        400,
+        fields: {'length': 'seven'},
+      ),
+      (rig, transport) async {
+        final error = await throws<ApiException>(
+          () => transport.unary(echo, 'x'),
+        );
+        check(error is! TooLong);
+        equal((error.type, error.code), ('TooLong', Code.invalidArgument));
+        equal(error.message, 'it is TooLong');
+        equal(error.problem.fields['length'], 'seven');
+        check(error.hint!.contains(contract.command));
       },
     );
   });

@@ -4,7 +4,7 @@ library;
 import 'dart:async';
 import 'dart:convert';
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 import 'package:mothlight/testing.dart';
 
 import 'harness.dart';
@@ -39,6 +39,21 @@ RawRequest _request({Future<void>? abort, Stream<List<int>>? body}) =>
       body: body,
       abort: abort ?? Completer<void>().future,
     );
+
+/// The timers that [body] starts.
+Future<List<Timer>> _timersOf(Future<void> Function() body) async {
+  final timers = <Timer>[];
+  await runZoned(
+    body,
+    zoneSpecification: ZoneSpecification(
+      createTimer: (self, parent, zone, duration, run) {
+        timers.add(parent.createTimer(zone, duration, run));
+        return timers.last;
+      },
+    ),
+  );
+  return timers;
+}
 
 void main() {
   test('replies come in order, and requests are kept', () async {
@@ -164,6 +179,54 @@ void main() {
     equal(error.problem.map.read('length', readInt), 3);
   });
 
+  test('what is asked beside the calls takes none of their replies', () async {
+    final adapter = ScriptedAdapter([
+      Reply.events([1, 2], pause: const Duration(milliseconds: 5)),
+      Reply.json('no integer'),
+      Reply.json(3),
+      Reply.json('no integer'),
+    ]);
+    final transport = _over(adapter);
+    equal(await transport.serverStream(_stream, null).first, 1);
+    await Future<void>.delayed(const Duration(milliseconds: 50));
+    equal(adapter.requests.last.method, 'DELETE');
+    var error = await throws<DecodeException>(
+      () => transport.unary(_unary, null),
+    );
+    equal('${adapter.requests.last}', 'GET http://test/contract');
+    equal(error.hint, null);
+    equal(await transport.unary(_unary, null), 3);
+    adapter.answer =
+        (_) => Reply.json({
+          'services': [
+            {'name': 'S', 'hash': 'sha256:1'},
+          ],
+        });
+    error = await throws<DecodeException>(
+      () => _over(adapter).unary(_unary, null),
+    );
+    check(error.hint!.contains(_contract.command));
+  });
+
+  test('a reply leaves no timer behind', () async {
+    final adapter = ScriptedAdapter([
+      Reply(status: 204),
+      Reply(delay: const Duration(minutes: 1)),
+    ]);
+    var timers = await _timersOf(() async {
+      equal((await adapter.send(_request())).status, 204);
+    });
+    equal(timers, <Timer>[]);
+    timers = await _timersOf(() async {
+      final abort = Future<void>.delayed(const Duration(milliseconds: 2));
+      await throws<AdapterException>(
+        () => adapter.send(_request(abort: abort)),
+      );
+    });
+    equal(timers.length, 2);
+    check(timers.every((timer) => !timer.isActive));
+  });
+
   test('a stream that is cut goes on where it was', () async {
     final adapter = ScriptedAdapter([
       Reply.events([1, 2], isCut: true).torn(3),
@@ -270,11 +333,28 @@ void main() {
     equal(got, [1, 2]);
   });
 
+  test('a stream that feeds itself leaves no timer behind', () async {
+    const long = Duration(minutes: 1);
+    final timers = await _timersOf(() async {
+      await FakeStream.of([1], every: long).stream.listen(null).cancel();
+      final ended = FakeStream.of([1], every: long);
+      final items = ended.stream.toList();
+      await ended.whenListened;
+      ended.end();
+      equal(await items, <int>[]);
+      const short = Duration(milliseconds: 2);
+      equal(await FakeStream.of([1, 2], every: short).stream.first, 1);
+    });
+    equal(timers.length, 4);
+    check(timers.every((timer) => !timer.isActive));
+  });
+
   test('answers are given by hand, or later', () async {
     final answer = FakeAnswer<int>();
     answer.give(3);
     equal(await answer.future, 3);
     final error = FakeAnswer<int>()..fail(const CancelledException());
+    await Future<void>.delayed(Duration.zero); // nobody listens yet
     await throws<CancelledException>(() => error.future);
     equal(await answerAfter(const Duration(milliseconds: 1), 4), 4);
     final overloaded = OverloadedException(

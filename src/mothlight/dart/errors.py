@@ -7,31 +7,32 @@ import re
 from ..schema import Nullable
 from . import comments, literals
 from .api import Api, ErrorPlan
-from .layout import BLANK, HARD, Assign, Doc, Nest, call, declared, join
+from .layout import BLANK, HARD, Assign, Doc, Initialized, Nest, call, declared, join
 from .types import Dart
 
 
 def error_class(api: Api, plan: ErrorPlan) -> Doc:
-    """The exception of a declared error; its fields are read when they are asked for."""
+    """The exception of a declared error. Its constructor reads the fields: one that does not fit is
+    found where the answer is read, and not where a widget shows it."""
     dart = Dart(api)
-    members: list[Doc] = [
-        (comments.plain("The error that the server describes."), f"{plan.name}(super.problem);")
-    ]
+    read: list[Doc] = []
+    fields: list[Doc] = []
     for name, wire, node, required in plan.fields:
         type_, decoder = dart.type(node), dart.decoder(node)
-        read = call("problem.map.read", literals.string(wire), decoder)
+        value = call("problem.map.read", literals.string(wire), decoder)
         if not required:
             type_ = type_ if type_.endswith("?") else f"{type_}?"
             decoder = decoder if isinstance(node, Nullable) else call("nullable", decoder)
-            read = call("problem.map.readOr", literals.string(wire), decoder, "null")
-        members.append(
-            (
-                comments.comment("", comments.about(wire, is_flag=type_.startswith("bool"))),
-                declared(f"late final {type_}", name),
-                Assign(" =", read, "always"),
-                ";",
-            )
-        )
+            value = call("problem.map.readOr", literals.string(wire), decoder, "null")
+        read.append((name, Assign(" =", value, "always")))
+        about = comments.about(wire, is_flag=type_.startswith("bool"))
+        fields.append((comments.comment("", about), declared(f"final {type_}", name), ";"))
+    about = "The error that the server describes."
+    head: Doc = f"{plan.name}(super.problem)"
+    if read:
+        about += " Throws [DecodeException]."
+        head = Initialized(head, tuple(read))
+    members = [(comments.plain(about), head, ";"), *fields]
     return (
         comments.comment(template(plan.doc), f"The error `{plan.wire}`.", indent=0),
         f"final class {plan.name} extends ApiException {{",

@@ -8,16 +8,24 @@ from .layout import HARD, Assign, Doc, Initialized, Nest, call, declared, infix,
 from .names import Scope
 from .services import class_, declaration, signature
 
+_ON_CALL = "void Function(String method, CallOptions? options)"
+
 
 def fake(api: Api, plan: ServicePlan) -> Doc:
     """A stand-in for a service, out of functions."""
-    given = [declared((_function(api, method), "?"), method.name) for method in plan.methods]
-    kept = tuple((f"_{m.name}", Assign(" =", m.name)) for m in plan.methods)
+    told = Scope(method.name for method in plan.methods).claim("onCall")
+    functions: list[tuple[Doc, str]] = [(_function(api, m), m.name) for m in plan.methods]
+    functions.append((_ON_CALL, told))
+    given = [declared((function, "?"), name) for function, name in functions]
+    kept = tuple((f"_{name}", Assign(" =", name)) for _, name in functions)
     head = (plan.fake, parameters([], given))
-    about = "Answers as these functions do; the others throw [UnimplementedError]."
+    about = (
+        "Answers as these functions do; the others throw [UnimplementedError]. "
+        f"[{told}] hears of each call first, with its options."
+    )
     members: list[Doc] = [(comments.plain(about), Initialized(head, kept), ";")]
-    for method in plan.methods:
-        members.append((declared(("final ", _function(api, method), "?"), f"_{method.name}"), ";"))
+    for function, name in functions:
+        members.append((declared(("final ", function, "?"), f"_{name}"), ";"))
     for method in plan.methods:
         name, argument = method.name, signature(api, method).argument
         local = "fake" if argument == "answer" else "answer"
@@ -25,7 +33,8 @@ def fake(api: Api, plan: ServicePlan) -> Doc:
             "??", [f"_{name}", call(_missing(api), literals.string(f"{plan.fake}.{name}"))]
         )
         asked = call(f"return {local}", *([] if argument == "null" else [argument]))
-        body = (HARD, f"final {local}", Assign(" =", made), ";", HARD, asked, ";")
+        tell = call(f"_{told}?.call", literals.string(name), "options")
+        body = (HARD, tell, ";", HARD, f"final {local}", Assign(" =", made), ";", HARD, asked, ";")
         members.append(
             ("@override", HARD, declaration(api, method), " {", Nest(2, body), HARD, "}")
         )

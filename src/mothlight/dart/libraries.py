@@ -42,13 +42,14 @@ class Libraries:
         if "Uint8List" in used:
             lines += ["import 'dart:typed_data';", ""]
         if used & _OF_RUNTIME:
-            lines += ["import 'package:mothlight/mothlight.dart';", ""]
+            lines += [_RUNTIME_IMPORT, ""]
         own = [other for other, names in self.exported.items() if names & used]
         lines += [f"import '{other}';" for other in sorted(own)] + ([""] if own else [])
         self.exported[path] = declared(body)
         self.texts[path] = "\n".join([header(self.api), *lines, body])
 
 
+_RUNTIME_IMPORT = "import 'package:mothlight/generated.dart';"
 _OF_RUNTIME = RUNTIME | FUNCTIONS
 
 
@@ -163,7 +164,7 @@ def _testing(api: Api) -> str:
     used = identifiers(body)
     lines = ["import 'dart:typed_data';", ""] if "Uint8List" in used else []
     if used & _OF_RUNTIME:
-        lines += ["import 'package:mothlight/mothlight.dart';", ""]
+        lines += [_RUNTIME_IMPORT, ""]
     about = render(
         comments.plain("Stand-ins for the services, for tests of widgets and the like.", 0)
     )

@@ -39,7 +39,28 @@ RUNTIME = _set(
     "RawResponse Result ServiceContract StreamState SupersedeKey SupersededException Tensor "
     "Tensors Timing TokenSource Transport UnauthenticatedException"
 )
-"""What package:mothlight exports."""
+"""What package:mothlight exports, generated.dart included."""
+FLUTTER = _set(
+    "Action Actions Align Alignment Animation AppBar AsyncSnapshot Autocomplete Axis Badge Banner "
+    "Baseline Border BorderRadius BoxConstraints BoxDecoration BoxFit Brightness BuildContext "
+    "Builder ButtonStyle Canvas Card Category Center ChangeNotifier Characters Checkbox Chip Clip "
+    "Color ColorScheme Colors Column ConnectionState Container Curve Curves DataCell DataColumn "
+    "DataRow DataTable DateTimeRange Decoration Dialog Divider Draggable Drawer EdgeInsets Element "
+    "Expanded Factory Feedback Flex Flexible Flow Focus FocusNode FontStyle FontWeight Form "
+    "FormField FutureBuilder GlobalKey Gradient GridView Hero Icon IconButton IconData Icons Image "
+    "ImageInfo ImageProvider Ink InkWell Intent Interval Key LayoutBuilder ListTile ListView "
+    "Listenable Listener Locale Localizations Material MaterialApp MediaQuery MetaData Navigator "
+    "Notification Offset Opacity Orientation Overlay Padding Page PageView Paint Path Placeholder "
+    "Positioned Radio Radius Rect Route Router Row Scaffold SearchBar Semantics Shader Shadow "
+    "Simulation Size SizedBox Slider SnackBar Spacer Split Stack State StatefulWidget "
+    "StatelessWidget Step Stepper StreamBuilder Summary Switch Tab TabBar Table TableCell TableRow "
+    "TargetPlatform Text TextAlign TextBox TextButton TextDirection TextField TextPosition "
+    "TextRange TextSelection TextSpan TextStyle TextTheme Texture Theme ThemeData ThemeMode "
+    "Threshold TimeOfDay Title Tolerance Tooltip Transform Tween Typography ValueKey ValueNotifier "
+    "Velocity View Viewport Visibility Widget Wrap"
+)
+"""Of Flutter's names (its libraries material, widgets, painting and foundation) those that a file
+of an app uses, or that a message may well have: an app's screen imports both."""
 FUNCTIONS = _set(
     "absent deepEquals deepHash listOf mapOf nullable readAny readBool readBytes readDate "
     "readDateTime readDuration readFile readFloat readInt readNothing readString writeBytes "
@@ -124,4 +145,4 @@ class Scope:
         return name
 
 
-TYPES = RESERVED | BUILT_IN | CORE | RUNTIME
+TYPES = RESERVED | BUILT_IN | CORE | RUNTIME | FLUTTER

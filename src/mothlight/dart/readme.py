@@ -79,7 +79,7 @@ To cancel the subscription of a stream stops it on the server; `CallOptions` has
 ## Tests
 
 `package:{api.package}/testing.dart` has fakes: `{fake}` and its like answer as the functions do
-that they are given.
+that they are given; `onCall` sees the `CallOptions` of each call.
 """
 
 

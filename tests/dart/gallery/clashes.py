@@ -1,4 +1,5 @@
-"""Names that something else has too: dart:core, the runtime, the generated members, each other."""
+"""Names that something else has too: dart:core, Flutter, the runtime, the generated members, each
+other."""
 
 import enum
 
@@ -31,6 +32,12 @@ class Object(BaseModel):
 
 class String(BaseModel):
     length: int
+
+
+class Text(BaseModel):
+    """No widget."""
+
+    lines: list[str]
 
 
 class Method(BaseModel):
@@ -136,6 +143,11 @@ class Service:
     def file(self, file: FileData) -> ClashesClient:
         """No file at all."""
         return ClashesClient(name=file.path)
+
+    @method
+    def on_call(self, text: Text) -> int:
+        """Is what fakes call before each call."""
+        return len(text.lines)
 
     @method
     def weigh(self, object: Object) -> float:

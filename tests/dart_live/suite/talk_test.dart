@@ -9,8 +9,8 @@ import 'dart:io';
 import 'dart:math';
 import 'dart:typed_data';
 
+import 'package:mothlight/generated.dart';
 import 'package:mothlight/io.dart';
-import 'package:mothlight/mothlight.dart';
 
 import '../../../dart/mothlight/test/harness.dart';
 

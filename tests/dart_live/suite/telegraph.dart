@@ -3,7 +3,7 @@ library;
 
 import 'dart:convert';
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 import 'package:telegraph_api/telegraph_api.dart';
 
 import 'match.dart';

@@ -20,32 +20,36 @@ final class FakeStream<T> {
     final fake = FakeStream<T>();
     final left = items.iterator;
     void next() {
-      if (fake.isCancelled) return;
       if (fake.isPaused) {
         fake._onResume = next;
       } else if (left.moveNext()) {
         fake.add(left.current);
-        Timer(every, next);
+        fake._timer = Timer(every, next);
       } else {
         fake.end();
       }
     }
 
-    unawaited(fake.whenListened.then((_) => Timer(every, next)));
+    fake._onListen = () => fake._timer = Timer(every, next);
     return fake;
   }
 
   final Completer<void> _listened = Completer<void>();
   final Completer<void> _cancelled = Completer<void>();
-  void Function()? _onResume;
+  void Function()? _onListen, _onResume;
+  Timer? _timer;
   late final StreamController<T> _controller = StreamController<T>(
-    onListen: _listened.complete,
+    onListen: () {
+      _listened.complete();
+      _onListen?.call();
+    },
     onResume: () {
       final resumed = _onResume;
       _onResume = null;
       resumed?.call();
     },
     onCancel: () {
+      _stop();
       if (!_controller.isClosed) _cancelled.complete();
     },
   );
@@ -79,7 +83,16 @@ final class FakeStream<T> {
   }
 
   /// Ends it.
-  void end() => unawaited(_controller.close());
+  void end() {
+    _stop();
+    unawaited(_controller.close());
+  }
+
+  /// Feeds itself no more: a widget test fails by a timer that is left.
+  void _stop() {
+    _timer?.cancel();
+    _onResume = null;
+  }
 }
 
 /// An answer that a test gives by hand, to see what a widget shows meanwhile:
@@ -91,7 +104,8 @@ final class FakeStream<T> {
 /// verdict.give(const Verdict(score: 0.9));
 /// ```
 final class FakeAnswer<T> {
-  final Completer<T> _answer = Completer<T>();
+  // An error may be given before anybody listens.
+  final Completer<T> _answer = Completer<T>()..future.ignore();
 
   /// What a fake's function answers with.
   Future<T> get future => _answer.future;

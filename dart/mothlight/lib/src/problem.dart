@@ -7,7 +7,8 @@ import 'method.dart';
 const double _maxRetryAfter = 1e9;
 
 /// The exception that a problem document is: one of the [method]'s declared
-/// errors, one of the runtime's own, or an [ApiException].
+/// errors, one of the runtime's own, or an [ApiException], as a declared error
+/// is too whose fields do not fit.
 MothlightException exceptionOf(
   Map<String, Object?> document, {
   Method<Object?, Object?>? method,
@@ -16,13 +17,22 @@ MothlightException exceptionOf(
   String? hint,
 }) {
   final problem = problemOf(document, answer: answer, callId: callId);
-  if (method?.errors[problem.type] case final make?) return make(problem);
+  if (method?.errors[problem.type] case final make?) {
+    try {
+      return make(problem);
+    } on DecodeException {
+      // Of another contract. What the server says is worth more than that.
+      final command = method!.contract.command;
+      return ApiException(problem, hint: hint ?? contractHint(command));
+    }
+  }
   return switch (problem.type) {
     'DeadlineExceeded' => CallTimeoutException(
       problem.detail,
       callId: problem.callId,
     ),
-    'Cancelled' => CancelledException(problem.detail, problem.callId),
+    // It has no hint of its own: what is known about it is its message.
+    'Cancelled' => CancelledException(hint ?? problem.detail, problem.callId),
     'InvalidRequest' => InvalidRequestException(problem, hint: hint),
     'Superseded' => SupersededException(problem),
     'Unauthenticated' => UnauthenticatedException(problem, hint: hint),

@@ -53,8 +53,9 @@ abstract final class Tensors {
       if (from != end) throw _refused('holes or overlaps at byte $end');
       end = to;
     }
-    if (end != body.length)
+    if (end != body.length) {
       throw _refused('${body.length - end} bytes too many');
+    }
     return Map.unmodifiable(tensors);
   }
 

@@ -25,13 +25,18 @@ final class ScriptedAdapter implements HttpAdapter {
   ]) : replies = Queue.of(replies),
        sockets = Queue.of(sockets);
 
-  /// The replies that are left.
+  /// The replies that are left. What a transport asks beside its calls takes
+  /// none of them: see [answer].
   final Queue<Reply> replies;
 
   /// The sockets that are left.
   final Queue<ScriptedSocket> sockets;
 
   /// Answers when no [replies] are left; without it that is a [StateError].
+  ///
+  /// It alone answers `DELETE /calls/…`, which ends a call that is left, and
+  /// `GET /contract`, which may explain an error; without it the one is a 204,
+  /// the other a 404.
   FutureOr<Reply> Function(RecordedRequest request)? answer;
 
   /// The requests that came, with their whole bodies.
@@ -63,7 +68,11 @@ final class ScriptedAdapter implements HttpAdapter {
     requests.add(recorded);
     unawaited(abort.then((_) => recorded._isAborted = true));
     final reply = await _unlessAborted(_next(recorded), abort);
-    await _unlessAborted(Future<void>.delayed(reply.delay), abort);
+    if (reply.delay > Duration.zero) {
+      final head = Completer<void>();
+      final timer = Timer(reply.delay, head.complete);
+      await _unlessAborted(head.future, abort).whenComplete(timer.cancel);
+    }
     if (reply.error case final error?) throw error;
     return RawResponse(
       status: reply.status,
@@ -95,9 +104,10 @@ final class ScriptedAdapter implements HttpAdapter {
   void close() => isClosed = true;
 
   Future<Reply> _next(RecordedRequest request) async {
-    if (replies.isNotEmpty) return replies.removeFirst();
+    final beside = request._beside;
+    if (beside == null && replies.isNotEmpty) return replies.removeFirst();
     if (answer case final answer?) return answer(request);
-    throw StateError('no reply is left for $request');
+    return beside ?? (throw StateError('no reply is left for $request'));
   }
 }
 
@@ -130,6 +140,13 @@ final class RecordedRequest {
 
   /// Whether its caller gave it up.
   bool get isAborted => _isAborted;
+
+  /// What answers it where it is none of a call; null for those of calls.
+  Reply? get _beside => switch ((method, url.pathSegments)) {
+    ('DELETE', [..., 'calls', _]) => Reply(status: 204),
+    ('GET', [..., 'contract']) => Reply(status: 404),
+    _ => null,
+  };
 
   /// The body as text.
   String get text => utf8.decode(body);

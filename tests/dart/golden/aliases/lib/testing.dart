@@ -5,20 +5,23 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'aliases_api.dart';
 
 /// A [NamingApi] for tests, without a server.
 base class FakeNamingApi implements NamingApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeNamingApi({
     Future<HTTPServer> Function(Camel camel)? rename,
     Future<Scores> Function(Point2d point2d)? httpGet,
     Future<Point2d> Function(Scores scores)? doIt2x,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _rename = rename,
        _httpGet = httpGet,
-       _doIt2x = doIt2x;
+       _doIt2x = doIt2x,
+       _onCall = onCall;
 
   final Future<HTTPServer> Function(Camel camel)? _rename;
 
@@ -26,20 +29,25 @@ base class FakeNamingApi implements NamingApi {
 
   final Future<Point2d> Function(Scores scores)? _doIt2x;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<HTTPServer> rename(Camel camel, {CallOptions? options}) {
+    _onCall?.call('rename', options);
     final answer = _rename ?? _missing('FakeNamingApi.rename');
     return answer(camel);
   }
 
   @override
   Future<Scores> httpGet(Point2d point2d, {CallOptions? options}) {
+    _onCall?.call('httpGet', options);
     final answer = _httpGet ?? _missing('FakeNamingApi.httpGet');
     return answer(point2d);
   }
 
   @override
   Future<Point2d> doIt2x(Scores scores, {CallOptions? options}) {
+    _onCall?.call('doIt2x', options);
     final answer = _doIt2x ?? _missing('FakeNamingApi.doIt2x');
     return answer(scores);
   }

@@ -5,13 +5,14 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'bare_api.dart';
 
 /// A [BareApi] for tests, without a server.
 base class FakeBareApi implements BareApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeBareApi({
     Future<String> Function(String text)? text,
     Future<int> Function(int howMany)? number,
@@ -23,6 +24,7 @@ base class FakeBareApi implements BareApi {
     Future<Map<String, double?>> Function(Map<String, List<double>> rows)?
     table,
     Future<String> Function(String? value)? mustBeNull,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _text = text,
        _number = number,
        _maybe = maybe,
@@ -31,7 +33,8 @@ base class FakeBareApi implements BareApi {
        _moment = moment,
        _pieces = pieces,
        _table = table,
-       _mustBeNull = mustBeNull;
+       _mustBeNull = mustBeNull,
+       _onCall = onCall;
 
   final Future<String> Function(String text)? _text;
 
@@ -52,44 +55,53 @@ base class FakeBareApi implements BareApi {
 
   final Future<String> Function(String? value)? _mustBeNull;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<String> text(String text, {CallOptions? options}) {
+    _onCall?.call('text', options);
     final answer = _text ?? _missing('FakeBareApi.text');
     return answer(text);
   }
 
   @override
   Future<int> number({int howMany = 10, CallOptions? options}) {
+    _onCall?.call('number', options);
     final answer = _number ?? _missing('FakeBareApi.number');
     return answer(howMany);
   }
 
   @override
   Future<double?> maybe({double? value, CallOptions? options}) {
+    _onCall?.call('maybe', options);
     final answer = _maybe ?? _missing('FakeBareApi.maybe');
     return answer(value);
   }
 
   @override
   Future<bool> flag({bool isOn = false, CallOptions? options}) {
+    _onCall?.call('flag', options);
     final answer = _flag ?? _missing('FakeBareApi.flag');
     return answer(isOn);
   }
 
   @override
   Future<Side> side({Side side = Side.left, CallOptions? options}) {
+    _onCall?.call('side', options);
     final answer = _side ?? _missing('FakeBareApi.side');
     return answer(side);
   }
 
   @override
   Future<DateTime> moment(DateTime at, {CallOptions? options}) {
+    _onCall?.call('moment', options);
     final answer = _moment ?? _missing('FakeBareApi.moment');
     return answer(at);
   }
 
   @override
   Future<List<List<String>>> pieces(String text, {CallOptions? options}) {
+    _onCall?.call('pieces', options);
     final answer = _pieces ?? _missing('FakeBareApi.pieces');
     return answer(text);
   }
@@ -99,12 +111,14 @@ base class FakeBareApi implements BareApi {
     Map<String, List<double>> rows, {
     CallOptions? options,
   }) {
+    _onCall?.call('table', options);
     final answer = _table ?? _missing('FakeBareApi.table');
     return answer(rows);
   }
 
   @override
   Future<String> mustBeNull(String? value, {CallOptions? options}) {
+    _onCall?.call('mustBeNull', options);
     final answer = _mustBeNull ?? _missing('FakeBareApi.mustBeNull');
     return answer(value);
   }

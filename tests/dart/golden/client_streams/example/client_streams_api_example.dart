@@ -15,7 +15,7 @@ Future<void> main(List<String> arguments) async {
   final client = WalksClient(transport);
   try {
     stdout.writeln(
-      await client.follow(Stream.value(Step(north: 1.0, east: 1.0))),
+      await client.follow(Stream.value(StepModel(north: 1.0, east: 1.0))),
     );
   } on MothlightException catch (error) {
     stderr.writeln(error);

@@ -5,24 +5,27 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'client_streams_api.dart';
 
 /// A [WalksApi] for tests, without a server.
 base class FakeWalksApi implements WalksApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeWalksApi({
-    Future<Step> Function(Stream<Step> steps)? follow,
+    Future<StepModel> Function(Stream<StepModel> steps)? follow,
     Future<int> Function(Stream<int> numbers)? sum,
     Future<double> Function(Stream<FileData> chunks)? record,
     Future<int> Function(Stream<FileData> frames)? film,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _follow = follow,
        _sum = sum,
        _record = record,
-       _film = film;
+       _film = film,
+       _onCall = onCall;
 
-  final Future<Step> Function(Stream<Step> steps)? _follow;
+  final Future<StepModel> Function(Stream<StepModel> steps)? _follow;
 
   final Future<int> Function(Stream<int> numbers)? _sum;
 
@@ -30,26 +33,32 @@ base class FakeWalksApi implements WalksApi {
 
   final Future<int> Function(Stream<FileData> frames)? _film;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
-  Future<Step> follow(Stream<Step> steps, {CallOptions? options}) {
+  Future<StepModel> follow(Stream<StepModel> steps, {CallOptions? options}) {
+    _onCall?.call('follow', options);
     final answer = _follow ?? _missing('FakeWalksApi.follow');
     return answer(steps);
   }
 
   @override
   Future<int> sum(Stream<int> numbers, {CallOptions? options}) {
+    _onCall?.call('sum', options);
     final answer = _sum ?? _missing('FakeWalksApi.sum');
     return answer(numbers);
   }
 
   @override
   Future<double> record(Stream<FileData> chunks, {CallOptions? options}) {
+    _onCall?.call('record', options);
     final answer = _record ?? _missing('FakeWalksApi.record');
     return answer(chunks);
   }
 
   @override
   Future<int> film(Stream<FileData> frames, {CallOptions? options}) {
+    _onCall?.call('film', options);
     final answer = _film ?? _missing('FakeWalksApi.film');
     return answer(frames);
   }

@@ -5,31 +5,38 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'declared_errors_api.dart';
 
 /// A [JudgeApi] for tests, without a server.
 base class FakeJudgeApi implements JudgeApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeJudgeApi({
     Future<double> Function(Word word)? judge,
     Future<bool> Function()? ready,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _judge = judge,
-       _ready = ready;
+       _ready = ready,
+       _onCall = onCall;
 
   final Future<double> Function(Word word)? _judge;
 
   final Future<bool> Function()? _ready;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<double> judge(Word word, {CallOptions? options}) {
+    _onCall?.call('judge', options);
     final answer = _judge ?? _missing('FakeJudgeApi.judge');
     return answer(word);
   }
 
   @override
   Future<bool> ready({CallOptions? options}) {
+    _onCall?.call('ready', options);
     final answer = _ready ?? _missing('FakeJudgeApi.ready');
     return answer();
   }

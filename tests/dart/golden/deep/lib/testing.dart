@@ -5,25 +5,31 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'deep_api.dart';
 
 /// A [GridsApi] for tests, without a server.
 base class FakeGridsApi implements GridsApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeGridsApi({
     Future<Grid> Function(Grid grid)? nest,
     Future<Map<String, List<Cell?>>> Function(List<String> names)? names,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _nest = nest,
-       _names = names;
+       _names = names,
+       _onCall = onCall;
 
   final Future<Grid> Function(Grid grid)? _nest;
 
   final Future<Map<String, List<Cell?>>> Function(List<String> names)? _names;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Grid> nest(Grid grid, {CallOptions? options}) {
+    _onCall?.call('nest', options);
     final answer = _nest ?? _missing('FakeGridsApi.nest');
     return answer(grid);
   }
@@ -33,6 +39,7 @@ base class FakeGridsApi implements GridsApi {
     List<String> names, {
     CallOptions? options,
   }) {
+    _onCall?.call('names', options);
     final answer = _names ?? _missing('FakeGridsApi.names');
     return answer(names);
   }

@@ -5,20 +5,27 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'defaults_api.dart';
 
 /// A [DefaultsApi] for tests, without a server.
 base class FakeDefaultsApi implements DefaultsApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
-  FakeDefaultsApi({Future<Settings> Function(Settings? settings)? settings})
-    : _settings = settings;
+  /// [onCall] hears of each call first, with its options.
+  FakeDefaultsApi({
+    Future<Settings> Function(Settings? settings)? settings,
+    void Function(String method, CallOptions? options)? onCall,
+  }) : _settings = settings,
+       _onCall = onCall;
 
   final Future<Settings> Function(Settings? settings)? _settings;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Settings> settings({Settings? settings, CallOptions? options}) {
+    _onCall?.call('settings', options);
     final answer = _settings ?? _missing('FakeDefaultsApi.settings');
     return answer(settings);
   }

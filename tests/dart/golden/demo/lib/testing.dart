@@ -5,20 +5,27 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'demo_api.dart';
 
 /// A [SentimentApi] for tests, without a server.
 base class FakeSentimentApi implements SentimentApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
-  FakeSentimentApi({Future<Verdict> Function(Review review)? analyze})
-    : _analyze = analyze;
+  /// [onCall] hears of each call first, with its options.
+  FakeSentimentApi({
+    Future<Verdict> Function(Review review)? analyze,
+    void Function(String method, CallOptions? options)? onCall,
+  }) : _analyze = analyze,
+       _onCall = onCall;
 
   final Future<Verdict> Function(Review review)? _analyze;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Verdict> analyze(Review review, {CallOptions? options}) {
+    _onCall?.call('analyze', options);
     final answer = _analyze ?? _missing('FakeSentimentApi.analyze');
     return answer(review);
   }
@@ -27,13 +34,20 @@ base class FakeSentimentApi implements SentimentApi {
 /// A [PhotosApi] for tests, without a server.
 base class FakePhotosApi implements PhotosApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
-  FakePhotosApi({Future<Prediction> Function(Photo photo)? classify})
-    : _classify = classify;
+  /// [onCall] hears of each call first, with its options.
+  FakePhotosApi({
+    Future<Prediction> Function(Photo photo)? classify,
+    void Function(String method, CallOptions? options)? onCall,
+  }) : _classify = classify,
+       _onCall = onCall;
 
   final Future<Prediction> Function(Photo photo)? _classify;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Prediction> classify(Photo photo, {CallOptions? options}) {
+    _onCall?.call('classify', options);
     final answer = _classify ?? _missing('FakePhotosApi.classify');
     return answer(photo);
   }
@@ -42,13 +56,20 @@ base class FakePhotosApi implements PhotosApi {
 /// A [NumbersApi] for tests, without a server.
 base class FakeNumbersApi implements NumbersApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
-  FakeNumbersApi({Stream<int> Function(int count)? streamNumbers})
-    : _streamNumbers = streamNumbers;
+  /// [onCall] hears of each call first, with its options.
+  FakeNumbersApi({
+    Stream<int> Function(int count)? streamNumbers,
+    void Function(String method, CallOptions? options)? onCall,
+  }) : _streamNumbers = streamNumbers,
+       _onCall = onCall;
 
   final Stream<int> Function(int count)? _streamNumbers;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Stream<int> streamNumbers({int count = 10, CallOptions? options}) {
+    _onCall?.call('streamNumbers', options);
     final answer = _streamNumbers ?? _missing('FakeNumbersApi.streamNumbers');
     return answer(count);
   }
@@ -57,13 +78,20 @@ base class FakeNumbersApi implements NumbersApi {
 /// A [WriterApi] for tests, without a server.
 base class FakeWriterApi implements WriterApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
-  FakeWriterApi({Stream<Token> Function(Prompt prompt)? write})
-    : _write = write;
+  /// [onCall] hears of each call first, with its options.
+  FakeWriterApi({
+    Stream<Token> Function(Prompt prompt)? write,
+    void Function(String method, CallOptions? options)? onCall,
+  }) : _write = write,
+       _onCall = onCall;
 
   final Stream<Token> Function(Prompt prompt)? _write;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Stream<Token> write(Prompt prompt, {CallOptions? options}) {
+    _onCall?.call('write', options);
     final answer = _write ?? _missing('FakeWriterApi.write');
     return answer(prompt);
   }
@@ -72,13 +100,16 @@ base class FakeWriterApi implements WriterApi {
 /// A [VoiceApi] for tests, without a server.
 base class FakeVoiceApi implements VoiceApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeVoiceApi({
     Future<Speech> Function(FileData file)? find,
     Stream<Level> Function(FileData file)? listen,
     Stream<Heard> Function(Stream<FileData> chunks)? hear,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _find = find,
        _listen = listen,
-       _hear = hear;
+       _hear = hear,
+       _onCall = onCall;
 
   final Future<Speech> Function(FileData file)? _find;
 
@@ -86,20 +117,25 @@ base class FakeVoiceApi implements VoiceApi {
 
   final Stream<Heard> Function(Stream<FileData> chunks)? _hear;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Speech> find(FileData file, {CallOptions? options}) {
+    _onCall?.call('find', options);
     final answer = _find ?? _missing('FakeVoiceApi.find');
     return answer(file);
   }
 
   @override
   Stream<Level> listen(FileData file, {CallOptions? options}) {
+    _onCall?.call('listen', options);
     final answer = _listen ?? _missing('FakeVoiceApi.listen');
     return answer(file);
   }
 
   @override
   Stream<Heard> hear(Stream<FileData> chunks, {CallOptions? options}) {
+    _onCall?.call('hear', options);
     final answer = _hear ?? _missing('FakeVoiceApi.hear');
     return answer(chunks);
   }

@@ -5,31 +5,38 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'deprecated_api.dart';
 
 /// A [SearchApi] for tests, without a server.
 base class FakeSearchApi implements SearchApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeSearchApi({
     Future<List<String>> Function(Query query)? find,
     Future<List<String>> Function(Query query)? search,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _find = find,
-       _search = search;
+       _search = search,
+       _onCall = onCall;
 
   final Future<List<String>> Function(Query query)? _find;
 
   final Future<List<String>> Function(Query query)? _search;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<List<String>> find(Query query, {CallOptions? options}) {
+    _onCall?.call('find', options);
     final answer = _find ?? _missing('FakeSearchApi.find');
     return answer(query);
   }
 
   @override
   Future<List<String>> search(Query query, {CallOptions? options}) {
+    _onCall?.call('search', options);
     final answer = _search ?? _missing('FakeSearchApi.search');
     return answer(query);
   }

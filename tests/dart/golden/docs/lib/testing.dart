@@ -5,31 +5,38 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'docs_api.dart';
 
 /// A [JournalApi] for tests, without a server.
 base class FakeJournalApi implements JournalApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeJournalApi({
     Future<Grade> Function(Paper paper)? review,
     Future<Paper> Function(Paper paper)? undocumented,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _review = review,
-       _undocumented = undocumented;
+       _undocumented = undocumented,
+       _onCall = onCall;
 
   final Future<Grade> Function(Paper paper)? _review;
 
   final Future<Paper> Function(Paper paper)? _undocumented;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Grade> review(Paper paper, {CallOptions? options}) {
+    _onCall?.call('review', options);
     final answer = _review ?? _missing('FakeJournalApi.review');
     return answer(paper);
   }
 
   @override
   Future<Paper> undocumented(Paper paper, {CallOptions? options}) {
+    _onCall?.call('undocumented', options);
     final answer = _undocumented ?? _missing('FakeJournalApi.undocumented');
     return answer(paper);
   }

@@ -5,20 +5,23 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'duplex_streams_api.dart';
 
 /// A [TalkApi] for tests, without a server.
 base class FakeTalkApi implements TalkApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeTalkApi({
     Stream<Heard> Function(Stream<FileData> chunks)? hear,
     Stream<Command> Function(Stream<Command> commands)? chat,
     Stream<String> Function(Stream<String> texts)? echo,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _hear = hear,
        _chat = chat,
-       _echo = echo;
+       _echo = echo,
+       _onCall = onCall;
 
   final Stream<Heard> Function(Stream<FileData> chunks)? _hear;
 
@@ -26,20 +29,25 @@ base class FakeTalkApi implements TalkApi {
 
   final Stream<String> Function(Stream<String> texts)? _echo;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Stream<Heard> hear(Stream<FileData> chunks, {CallOptions? options}) {
+    _onCall?.call('hear', options);
     final answer = _hear ?? _missing('FakeTalkApi.hear');
     return answer(chunks);
   }
 
   @override
   Stream<Command> chat(Stream<Command> commands, {CallOptions? options}) {
+    _onCall?.call('chat', options);
     final answer = _chat ?? _missing('FakeTalkApi.chat');
     return answer(commands);
   }
 
   @override
   Stream<String> echo(Stream<String> texts, {CallOptions? options}) {
+    _onCall?.call('echo', options);
     final answer = _echo ?? _missing('FakeTalkApi.echo');
     return answer(texts);
   }

@@ -5,31 +5,38 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'enums_api.dart';
 
 /// A [ChoirApi] for tests, without a server.
 base class FakeChoirApi implements ChoirApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeChoirApi({
     Future<Mood> Function(Voice voice)? sing,
     Future<Level> Function(Mood mood)? level,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _sing = sing,
-       _level = level;
+       _level = level,
+       _onCall = onCall;
 
   final Future<Mood> Function(Voice voice)? _sing;
 
   final Future<Level> Function(Mood mood)? _level;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Mood> sing(Voice voice, {CallOptions? options}) {
+    _onCall?.call('sing', options);
     final answer = _sing ?? _missing('FakeChoirApi.sing');
     return answer(voice);
   }
 
   @override
   Future<Level> level({Mood mood = Mood.soSo, CallOptions? options}) {
+    _onCall?.call('level', options);
     final answer = _level ?? _missing('FakeChoirApi.level');
     return answer(mood);
   }

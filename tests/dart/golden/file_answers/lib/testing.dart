@@ -5,22 +5,25 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'file_answers_api.dart';
 
 /// A [StudioApi] for tests, without a server.
 base class FakeStudioApi implements StudioApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeStudioApi({
     Future<FileData> Function(int edge)? picture,
     Future<FileData> Function()? sound,
     Future<FileData?> Function(String text)? paper,
     Stream<FileData> Function(int count)? frames,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _picture = picture,
        _sound = sound,
        _paper = paper,
-       _frames = frames;
+       _frames = frames,
+       _onCall = onCall;
 
   final Future<FileData> Function(int edge)? _picture;
 
@@ -30,26 +33,32 @@ base class FakeStudioApi implements StudioApi {
 
   final Stream<FileData> Function(int count)? _frames;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<FileData> picture({int edge = 8, CallOptions? options}) {
+    _onCall?.call('picture', options);
     final answer = _picture ?? _missing('FakeStudioApi.picture');
     return answer(edge);
   }
 
   @override
   Future<FileData> sound({CallOptions? options}) {
+    _onCall?.call('sound', options);
     final answer = _sound ?? _missing('FakeStudioApi.sound');
     return answer();
   }
 
   @override
   Future<FileData?> paper(String text, {CallOptions? options}) {
+    _onCall?.call('paper', options);
     final answer = _paper ?? _missing('FakeStudioApi.paper');
     return answer(text);
   }
 
   @override
   Stream<FileData> frames({int count = 2, CallOptions? options}) {
+    _onCall?.call('frames', options);
     final answer = _frames ?? _missing('FakeStudioApi.frames');
     return answer(count);
   }

@@ -5,41 +5,49 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'forms_api.dart';
 
 /// A [AlbumsApi] for tests, without a server.
 base class FakeAlbumsApi implements AlbumsApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeAlbumsApi({
     Future<int> Function(Album album)? keep,
-    Future<int> Function(Stack stack)? stack,
+    Future<int> Function(StackModel stack)? stack,
     Future<Album> Function(Album album)? first,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _keep = keep,
        _stack = stack,
-       _first = first;
+       _first = first,
+       _onCall = onCall;
 
   final Future<int> Function(Album album)? _keep;
 
-  final Future<int> Function(Stack stack)? _stack;
+  final Future<int> Function(StackModel stack)? _stack;
 
   final Future<Album> Function(Album album)? _first;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<int> keep(Album album, {CallOptions? options}) {
+    _onCall?.call('keep', options);
     final answer = _keep ?? _missing('FakeAlbumsApi.keep');
     return answer(album);
   }
 
   @override
-  Future<int> stack(Stack stack, {CallOptions? options}) {
+  Future<int> stack(StackModel stack, {CallOptions? options}) {
+    _onCall?.call('stack', options);
     final answer = _stack ?? _missing('FakeAlbumsApi.stack');
     return answer(stack);
   }
 
   @override
   Future<Album> first(Album album, {CallOptions? options}) {
+    _onCall?.call('first', options);
     final answer = _first ?? _missing('FakeAlbumsApi.first');
     return answer(album);
   }

@@ -5,27 +5,33 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'generics_api.dart';
 
 /// A [LibraryApi] for tests, without a server.
 base class FakeLibraryApi implements LibraryApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeLibraryApi({
     Future<PageSong> Function(int page)? songs,
     Future<PairPageSongPairIntUnionStrNoneType> Function(PageInt pageInt)?
     numbers,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _songs = songs,
-       _numbers = numbers;
+       _numbers = numbers,
+       _onCall = onCall;
 
   final Future<PageSong> Function(int page)? _songs;
 
   final Future<PairPageSongPairIntUnionStrNoneType> Function(PageInt pageInt)?
   _numbers;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<PageSong> songs({int page = 0, CallOptions? options}) {
+    _onCall?.call('songs', options);
     final answer = _songs ?? _missing('FakeLibraryApi.songs');
     return answer(page);
   }
@@ -35,6 +41,7 @@ base class FakeLibraryApi implements LibraryApi {
     PageInt pageInt, {
     CallOptions? options,
   }) {
+    _onCall?.call('numbers', options);
     final answer = _numbers ?? _missing('FakeLibraryApi.numbers');
     return answer(pageInt);
   }

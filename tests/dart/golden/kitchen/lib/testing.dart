@@ -5,13 +5,14 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'kitchen_api.dart';
 
 /// A [KitchenApi] for tests, without a server.
 base class FakeKitchenApi implements KitchenApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeKitchenApi({
     Future<Verdict> Function(Review review)? analyze,
     Future<Recipe> Function(Recipe recipe)? cook,
@@ -21,17 +22,18 @@ base class FakeKitchenApi implements KitchenApi {
     Future<void> Function(int number)? wash,
     Future<String> Function()? bell,
     Future<Map<String, int>> Function(Map<String, int> words)? counts,
-    Future<Size> Function(FileData file)? measure,
-    Future<Size> Function(Photo photo)? label,
+    Future<SizeModel> Function(FileData file)? measure,
+    Future<SizeModel> Function(Photo photo)? label,
     Future<String> Function(Album album)? album,
     Future<double> Function(FileData sound)? listen,
     Future<int> Function(FileData file)? weigh,
-    Future<FileData> Function(Size size)? plate,
+    Future<FileData> Function(SizeModel size)? plate,
     Future<FileData> Function(int hertz)? chime,
     Future<FileData> Function(String name)? receipt,
     Stream<Token> Function(Review review)? write,
     Stream<int> Function(int count)? numbers,
     Stream<String> Function(String text)? spell,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _analyze = analyze,
        _cook = cook,
        _order = order,
@@ -50,7 +52,8 @@ base class FakeKitchenApi implements KitchenApi {
        _receipt = receipt,
        _write = write,
        _numbers = numbers,
-       _spell = spell;
+       _spell = spell,
+       _onCall = onCall;
 
   final Future<Verdict> Function(Review review)? _analyze;
 
@@ -68,9 +71,9 @@ base class FakeKitchenApi implements KitchenApi {
 
   final Future<Map<String, int>> Function(Map<String, int> words)? _counts;
 
-  final Future<Size> Function(FileData file)? _measure;
+  final Future<SizeModel> Function(FileData file)? _measure;
 
-  final Future<Size> Function(Photo photo)? _label;
+  final Future<SizeModel> Function(Photo photo)? _label;
 
   final Future<String> Function(Album album)? _album;
 
@@ -78,7 +81,7 @@ base class FakeKitchenApi implements KitchenApi {
 
   final Future<int> Function(FileData file)? _weigh;
 
-  final Future<FileData> Function(Size size)? _plate;
+  final Future<FileData> Function(SizeModel size)? _plate;
 
   final Future<FileData> Function(int hertz)? _chime;
 
@@ -90,44 +93,53 @@ base class FakeKitchenApi implements KitchenApi {
 
   final Stream<String> Function(String text)? _spell;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Verdict> analyze(Review review, {CallOptions? options}) {
+    _onCall?.call('analyze', options);
     final answer = _analyze ?? _missing('FakeKitchenApi.analyze');
     return answer(review);
   }
 
   @override
   Future<Recipe> cook(Recipe recipe, {CallOptions? options}) {
+    _onCall?.call('cook', options);
     final answer = _cook ?? _missing('FakeKitchenApi.cook');
     return answer(recipe);
   }
 
   @override
   Future<BoilOrFry> order(BoilOrFry step, {CallOptions? options}) {
+    _onCall?.call('order', options);
     final answer = _order ?? _missing('FakeKitchenApi.order');
     return answer(step);
   }
 
   @override
   Future<Hits> search(Search search, {CallOptions? options}) {
+    _onCall?.call('search', options);
     final answer = _search ?? _missing('FakeKitchenApi.search');
     return answer(search);
   }
 
   @override
   Future<double> double_({double x = 1.5, CallOptions? options}) {
+    _onCall?.call('double_', options);
     final answer = _double_ ?? _missing('FakeKitchenApi.double_');
     return answer(x);
   }
 
   @override
   Future<void> wash(int number, {CallOptions? options}) {
+    _onCall?.call('wash', options);
     final answer = _wash ?? _missing('FakeKitchenApi.wash');
     return answer(number);
   }
 
   @override
   Future<String> bell({CallOptions? options}) {
+    _onCall?.call('bell', options);
     final answer = _bell ?? _missing('FakeKitchenApi.bell');
     return answer();
   }
@@ -137,72 +149,84 @@ base class FakeKitchenApi implements KitchenApi {
     Map<String, int> words, {
     CallOptions? options,
   }) {
+    _onCall?.call('counts', options);
     final answer = _counts ?? _missing('FakeKitchenApi.counts');
     return answer(words);
   }
 
   @override
-  Future<Size> measure(FileData file, {CallOptions? options}) {
+  Future<SizeModel> measure(FileData file, {CallOptions? options}) {
+    _onCall?.call('measure', options);
     final answer = _measure ?? _missing('FakeKitchenApi.measure');
     return answer(file);
   }
 
   @override
-  Future<Size> label(Photo photo, {CallOptions? options}) {
+  Future<SizeModel> label(Photo photo, {CallOptions? options}) {
+    _onCall?.call('label', options);
     final answer = _label ?? _missing('FakeKitchenApi.label');
     return answer(photo);
   }
 
   @override
   Future<String> album(Album album, {CallOptions? options}) {
+    _onCall?.call('album', options);
     final answer = _album ?? _missing('FakeKitchenApi.album');
     return answer(album);
   }
 
   @override
   Future<double> listen(FileData sound, {CallOptions? options}) {
+    _onCall?.call('listen', options);
     final answer = _listen ?? _missing('FakeKitchenApi.listen');
     return answer(sound);
   }
 
   @override
   Future<int> weigh(FileData file, {CallOptions? options}) {
+    _onCall?.call('weigh', options);
     final answer = _weigh ?? _missing('FakeKitchenApi.weigh');
     return answer(file);
   }
 
   @override
-  Future<FileData> plate(Size size, {CallOptions? options}) {
+  Future<FileData> plate(SizeModel size, {CallOptions? options}) {
+    _onCall?.call('plate', options);
     final answer = _plate ?? _missing('FakeKitchenApi.plate');
     return answer(size);
   }
 
   @override
   Future<FileData> chime({int hertz = 440, CallOptions? options}) {
+    _onCall?.call('chime', options);
     final answer = _chime ?? _missing('FakeKitchenApi.chime');
     return answer(hertz);
   }
 
   @override
   Future<FileData> receipt(String name, {CallOptions? options}) {
+    _onCall?.call('receipt', options);
     final answer = _receipt ?? _missing('FakeKitchenApi.receipt');
     return answer(name);
   }
 
   @override
   Stream<Token> write(Review review, {CallOptions? options}) {
+    _onCall?.call('write', options);
     final answer = _write ?? _missing('FakeKitchenApi.write');
     return answer(review);
   }
 
   @override
   Stream<int> numbers({int count = 3, CallOptions? options}) {
+    _onCall?.call('numbers', options);
     final answer = _numbers ?? _missing('FakeKitchenApi.numbers');
     return answer(count);
   }
 
   @override
   Stream<String> spell(String text, {CallOptions? options}) {
+    _onCall?.call('spell', options);
     final answer = _spell ?? _missing('FakeKitchenApi.spell');
     return answer(text);
   }

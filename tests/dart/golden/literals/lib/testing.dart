@@ -5,25 +5,31 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'literals_api.dart';
 
 /// A [BarApi] for tests, without a server.
 base class FakeBarApi implements BarApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeBarApi({
     Future<BarBrewResult> Function(Order order)? brew,
     Future<bool> Function(BarCleanHow how)? clean,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _brew = brew,
-       _clean = clean;
+       _clean = clean,
+       _onCall = onCall;
 
   final Future<BarBrewResult> Function(Order order)? _brew;
 
   final Future<bool> Function(BarCleanHow how)? _clean;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<BarBrewResult> brew(Order order, {CallOptions? options}) {
+    _onCall?.call('brew', options);
     final answer = _brew ?? _missing('FakeBarApi.brew');
     return answer(order);
   }
@@ -33,6 +39,7 @@ base class FakeBarApi implements BarApi {
     BarCleanHow how = BarCleanHow.quick,
     CallOptions? options,
   }) {
+    _onCall?.call('clean', options);
     final answer = _clean ?? _missing('FakeBarApi.clean');
     return answer(how);
   }

@@ -5,13 +5,14 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'long_names_api.dart';
 
 /// A [WeatherApi] for tests, without a server.
 base class FakeWeatherApi implements WeatherApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeWeatherApi({
     Future<MeasurementOfTheSurroundingTemperature> Function(
       MeasurementOfTheSurroundingTemperature
@@ -28,9 +29,11 @@ base class FakeWeatherApi implements WeatherApi {
       measurementOfTheSurroundingTemperatureEveryMinute,
     )?
     sortByTheNameOfThePlaceAndTheTime,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _correct = correct,
        _summarize = summarize,
-       _sortByTheNameOfThePlaceAndTheTime = sortByTheNameOfThePlaceAndTheTime;
+       _sortByTheNameOfThePlaceAndTheTime = sortByTheNameOfThePlaceAndTheTime,
+       _onCall = onCall;
 
   final Future<MeasurementOfTheSurroundingTemperature> Function(
     MeasurementOfTheSurroundingTemperature
@@ -51,12 +54,15 @@ base class FakeWeatherApi implements WeatherApi {
   )?
   _sortByTheNameOfThePlaceAndTheTime;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<MeasurementOfTheSurroundingTemperature> correct(
     MeasurementOfTheSurroundingTemperature
     measurementOfTheSurroundingTemperature, {
     CallOptions? options,
   }) {
+    _onCall?.call('correct', options);
     final answer = _correct ?? _missing('FakeWeatherApi.correct');
     return answer(measurementOfTheSurroundingTemperature);
   }
@@ -67,6 +73,7 @@ base class FakeWeatherApi implements WeatherApi {
     measurementOfTheSurroundingTemperatureEveryMinute, {
     CallOptions? options,
   }) {
+    _onCall?.call('summarize', options);
     final answer = _summarize ?? _missing('FakeWeatherApi.summarize');
     return answer(measurementOfTheSurroundingTemperatureEveryMinute);
   }
@@ -78,6 +85,7 @@ base class FakeWeatherApi implements WeatherApi {
     measurementOfTheSurroundingTemperatureEveryMinute, {
     CallOptions? options,
   }) {
+    _onCall?.call('sortByTheNameOfThePlaceAndTheTime', options);
     final answer =
         _sortByTheNameOfThePlaceAndTheTime ??
         _missing('FakeWeatherApi.sortByTheNameOfThePlaceAndTheTime');

@@ -5,25 +5,31 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'maps_api.dart';
 
 /// A [MapsApi] for tests, without a server.
 base class FakeMapsApi implements MapsApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeMapsApi({
     Future<Atlas> Function(Atlas atlas)? atlas,
     Future<Map<String, double>> Function(Map<String, int> words)? count,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _atlas = atlas,
-       _count = count;
+       _count = count,
+       _onCall = onCall;
 
   final Future<Atlas> Function(Atlas atlas)? _atlas;
 
   final Future<Map<String, double>> Function(Map<String, int> words)? _count;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Atlas> atlas(Atlas atlas, {CallOptions? options}) {
+    _onCall?.call('atlas', options);
     final answer = _atlas ?? _missing('FakeMapsApi.atlas');
     return answer(atlas);
   }
@@ -33,6 +39,7 @@ base class FakeMapsApi implements MapsApi {
     Map<String, int> words, {
     CallOptions? options,
   }) {
+    _onCall?.call('count', options);
     final answer = _count ?? _missing('FakeMapsApi.count');
     return answer(words);
   }

@@ -5,24 +5,27 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'media_limits_api.dart';
 
 /// A [MediaApi] for tests, without a server.
 base class FakeMediaApi implements MediaApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeMediaApi({
-    Future<Size> Function(FileData photo)? look,
+    Future<SizeModel> Function(FileData photo)? look,
     Future<double> Function(FileData sound)? listen,
     Future<String> Function(FileData sound)? talk,
     Future<int> Function(FileData file)? weigh,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _look = look,
        _listen = listen,
        _talk = talk,
-       _weigh = weigh;
+       _weigh = weigh,
+       _onCall = onCall;
 
-  final Future<Size> Function(FileData photo)? _look;
+  final Future<SizeModel> Function(FileData photo)? _look;
 
   final Future<double> Function(FileData sound)? _listen;
 
@@ -30,26 +33,32 @@ base class FakeMediaApi implements MediaApi {
 
   final Future<int> Function(FileData file)? _weigh;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
-  Future<Size> look(FileData photo, {CallOptions? options}) {
+  Future<SizeModel> look(FileData photo, {CallOptions? options}) {
+    _onCall?.call('look', options);
     final answer = _look ?? _missing('FakeMediaApi.look');
     return answer(photo);
   }
 
   @override
   Future<double> listen(FileData sound, {CallOptions? options}) {
+    _onCall?.call('listen', options);
     final answer = _listen ?? _missing('FakeMediaApi.listen');
     return answer(sound);
   }
 
   @override
   Future<String> talk(FileData sound, {CallOptions? options}) {
+    _onCall?.call('talk', options);
     final answer = _talk ?? _missing('FakeMediaApi.talk');
     return answer(sound);
   }
 
   @override
   Future<int> weigh(FileData file, {CallOptions? options}) {
+    _onCall?.call('weigh', options);
     final answer = _weigh ?? _missing('FakeMediaApi.weigh');
     return answer(file);
   }

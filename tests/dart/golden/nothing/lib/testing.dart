@@ -5,24 +5,27 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'nothing_api.dart';
 
 /// A [BellApi] for tests, without a server.
 base class FakeBellApi implements BellApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeBellApi({
     Future<void> Function()? ring,
     Future<String> Function()? wait,
     Future<void> Function(Signal signal)? tune,
     Future<Empty> Function(Empty empty)? nod,
     Stream<Signal> Function()? peal,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _ring = ring,
        _wait = wait,
        _tune = tune,
        _nod = nod,
-       _peal = peal;
+       _peal = peal,
+       _onCall = onCall;
 
   final Future<void> Function()? _ring;
 
@@ -34,32 +37,39 @@ base class FakeBellApi implements BellApi {
 
   final Stream<Signal> Function()? _peal;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<void> ring({CallOptions? options}) {
+    _onCall?.call('ring', options);
     final answer = _ring ?? _missing('FakeBellApi.ring');
     return answer();
   }
 
   @override
   Future<String> wait({CallOptions? options}) {
+    _onCall?.call('wait', options);
     final answer = _wait ?? _missing('FakeBellApi.wait');
     return answer();
   }
 
   @override
   Future<void> tune(Signal signal, {CallOptions? options}) {
+    _onCall?.call('tune', options);
     final answer = _tune ?? _missing('FakeBellApi.tune');
     return answer(signal);
   }
 
   @override
   Future<Empty> nod(Empty empty, {CallOptions? options}) {
+    _onCall?.call('nod', options);
     final answer = _nod ?? _missing('FakeBellApi.nod');
     return answer(empty);
   }
 
   @override
   Stream<Signal> peal({CallOptions? options}) {
+    _onCall?.call('peal', options);
     final answer = _peal ?? _missing('FakeBellApi.peal');
     return answer();
   }

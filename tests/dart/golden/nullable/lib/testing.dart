@@ -5,31 +5,38 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'nullable_api.dart';
 
 /// A [ProfilesApi] for tests, without a server.
 base class FakeProfilesApi implements ProfilesApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeProfilesApi({
     Future<Change> Function(Change change)? change,
     Future<Change?> Function(String? name)? find,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _change = change,
-       _find = find;
+       _find = find,
+       _onCall = onCall;
 
   final Future<Change> Function(Change change)? _change;
 
   final Future<Change?> Function(String? name)? _find;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Change> change(Change change, {CallOptions? options}) {
+    _onCall?.call('change', options);
     final answer = _change ?? _missing('FakeProfilesApi.change');
     return answer(change);
   }
 
   @override
   Future<Change?> find({String? name, CallOptions? options}) {
+    _onCall?.call('find', options);
     final answer = _find ?? _missing('FakeProfilesApi.find');
     return answer(name);
   }

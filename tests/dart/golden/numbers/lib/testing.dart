@@ -5,20 +5,23 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'numbers_api.dart';
 
 /// A [ArithmeticApi] for tests, without a server.
 base class FakeArithmeticApi implements ArithmeticApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeArithmeticApi({
     Future<Numbers> Function(Numbers numbers)? echo,
     Future<double> Function(double value)? double_,
     Future<int> Function(int? atMost)? count,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _echo = echo,
        _double_ = double_,
-       _count = count;
+       _count = count,
+       _onCall = onCall;
 
   final Future<Numbers> Function(Numbers numbers)? _echo;
 
@@ -26,20 +29,25 @@ base class FakeArithmeticApi implements ArithmeticApi {
 
   final Future<int> Function(int? atMost)? _count;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Numbers> echo(Numbers numbers, {CallOptions? options}) {
+    _onCall?.call('echo', options);
     final answer = _echo ?? _missing('FakeArithmeticApi.echo');
     return answer(numbers);
   }
 
   @override
   Future<double> double_({double value = 1.0, CallOptions? options}) {
+    _onCall?.call('double_', options);
     final answer = _double_ ?? _missing('FakeArithmeticApi.double_');
     return answer(value);
   }
 
   @override
   Future<int> count({int? atMost, CallOptions? options}) {
+    _onCall?.call('count', options);
     final answer = _count ?? _missing('FakeArithmeticApi.count');
     return answer(atMost);
   }

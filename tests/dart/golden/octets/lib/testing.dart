@@ -7,20 +7,23 @@ library;
 
 import 'dart:typed_data';
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'octets_api.dart';
 
 /// A [PostApi] for tests, without a server.
 base class FakePostApi implements PostApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakePostApi({
     Future<String> Function(Parcel parcel)? send,
     Future<Uint8List> Function(Uint8List data)? digest,
     Future<String> Function(String id)? price,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _send = send,
        _digest = digest,
-       _price = price;
+       _price = price,
+       _onCall = onCall;
 
   final Future<String> Function(Parcel parcel)? _send;
 
@@ -28,20 +31,25 @@ base class FakePostApi implements PostApi {
 
   final Future<String> Function(String id)? _price;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<String> send(Parcel parcel, {CallOptions? options}) {
+    _onCall?.call('send', options);
     final answer = _send ?? _missing('FakePostApi.send');
     return answer(parcel);
   }
 
   @override
   Future<Uint8List> digest(Uint8List data, {CallOptions? options}) {
+    _onCall?.call('digest', options);
     final answer = _digest ?? _missing('FakePostApi.digest');
     return answer(data);
   }
 
   @override
   Future<String> price(String id, {CallOptions? options}) {
+    _onCall?.call('price', options);
     final answer = _price ?? _missing('FakePostApi.price');
     return answer(id);
   }

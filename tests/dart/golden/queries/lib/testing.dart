@@ -5,24 +5,27 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'queries_api.dart';
 
 /// A [FinderApi] for tests, without a server.
 base class FakeFinderApi implements FinderApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeFinderApi({
     Future<List<String>> Function(Search search)? search,
     Future<List<String>> Function(String prefix)? suggest,
     Future<void> Function(int number)? remove,
     Future<String> Function()? home,
     Future<int> Function(int limit)? limit,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _search = search,
        _suggest = suggest,
        _remove = remove,
        _home = home,
-       _limit = limit;
+       _limit = limit,
+       _onCall = onCall;
 
   final Future<List<String>> Function(Search search)? _search;
 
@@ -34,32 +37,39 @@ base class FakeFinderApi implements FinderApi {
 
   final Future<int> Function(int limit)? _limit;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<List<String>> search(Search search, {CallOptions? options}) {
+    _onCall?.call('search', options);
     final answer = _search ?? _missing('FakeFinderApi.search');
     return answer(search);
   }
 
   @override
   Future<List<String>> suggest(String prefix, {CallOptions? options}) {
+    _onCall?.call('suggest', options);
     final answer = _suggest ?? _missing('FakeFinderApi.suggest');
     return answer(prefix);
   }
 
   @override
   Future<void> remove(int number, {CallOptions? options}) {
+    _onCall?.call('remove', options);
     final answer = _remove ?? _missing('FakeFinderApi.remove');
     return answer(number);
   }
 
   @override
   Future<String> home({CallOptions? options}) {
+    _onCall?.call('home', options);
     final answer = _home ?? _missing('FakeFinderApi.home');
     return answer();
   }
 
   @override
   Future<int> limit({int limit = 3, CallOptions? options}) {
+    _onCall?.call('limit', options);
     final answer = _limit ?? _missing('FakeFinderApi.limit');
     return answer(limit);
   }

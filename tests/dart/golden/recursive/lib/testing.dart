@@ -5,20 +5,23 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'recursive_api.dart';
 
 /// A [ForestApi] for tests, without a server.
 base class FakeForestApi implements ForestApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeForestApi({
     Future<Tree> Function(Tree tree)? grow,
     Future<Chicken?> Function(Egg egg)? hatch,
     Future<Not> Function(WordOrNot query)? negate,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _grow = grow,
        _hatch = hatch,
-       _negate = negate;
+       _negate = negate,
+       _onCall = onCall;
 
   final Future<Tree> Function(Tree tree)? _grow;
 
@@ -26,20 +29,25 @@ base class FakeForestApi implements ForestApi {
 
   final Future<Not> Function(WordOrNot query)? _negate;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Tree> grow(Tree tree, {CallOptions? options}) {
+    _onCall?.call('grow', options);
     final answer = _grow ?? _missing('FakeForestApi.grow');
     return answer(tree);
   }
 
   @override
   Future<Chicken?> hatch(Egg egg, {CallOptions? options}) {
+    _onCall?.call('hatch', options);
     final answer = _hatch ?? _missing('FakeForestApi.hatch');
     return answer(egg);
   }
 
   @override
   Future<Not> negate(WordOrNot query, {CallOptions? options}) {
+    _onCall?.call('negate', options);
     final answer = _negate ?? _missing('FakeForestApi.negate');
     return answer(query);
   }

@@ -5,22 +5,25 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'reserved_api.dart';
 
 /// A [ReservedApi] for tests, without a server.
 base class FakeReservedApi implements ReservedApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeReservedApi({
     Future<String> Function(String case_)? switch_,
     Future<Words> Function(Words words)? default_,
     Future<int> Function(int var_)? new_,
     Future<Keyword> Function()? extends_,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _switch_ = switch_,
        _default_ = default_,
        _new_ = new_,
-       _extends_ = extends_;
+       _extends_ = extends_,
+       _onCall = onCall;
 
   final Future<String> Function(String case_)? _switch_;
 
@@ -30,26 +33,32 @@ base class FakeReservedApi implements ReservedApi {
 
   final Future<Keyword> Function()? _extends_;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<String> switch_(String case_, {CallOptions? options}) {
+    _onCall?.call('switch_', options);
     final answer = _switch_ ?? _missing('FakeReservedApi.switch_');
     return answer(case_);
   }
 
   @override
   Future<Words> default_(Words words, {CallOptions? options}) {
+    _onCall?.call('default_', options);
     final answer = _default_ ?? _missing('FakeReservedApi.default_');
     return answer(words);
   }
 
   @override
   Future<int> new_({int var_ = 1, CallOptions? options}) {
+    _onCall?.call('new_', options);
     final answer = _new_ ?? _missing('FakeReservedApi.new_');
     return answer(var_);
   }
 
   @override
   Future<Keyword> extends_({CallOptions? options}) {
+    _onCall?.call('extends_', options);
     final answer = _extends_ ?? _missing('FakeReservedApi.extends_');
     return answer();
   }

@@ -5,22 +5,25 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'server_streams_api.dart';
 
 /// A [WriterApi] for tests, without a server.
 base class FakeWriterApi implements WriterApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeWriterApi({
     Stream<TokenOrDone> Function(Prompt prompt)? write,
     Stream<int> Function(int count)? count,
     Stream<double?> Function(String name)? levels,
     Stream<List<double>> Function(int width)? rows,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _write = write,
        _count = count,
        _levels = levels,
-       _rows = rows;
+       _rows = rows,
+       _onCall = onCall;
 
   final Stream<TokenOrDone> Function(Prompt prompt)? _write;
 
@@ -30,26 +33,32 @@ base class FakeWriterApi implements WriterApi {
 
   final Stream<List<double>> Function(int width)? _rows;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Stream<TokenOrDone> write(Prompt prompt, {CallOptions? options}) {
+    _onCall?.call('write', options);
     final answer = _write ?? _missing('FakeWriterApi.write');
     return answer(prompt);
   }
 
   @override
   Stream<int> count({int count = 3, CallOptions? options}) {
+    _onCall?.call('count', options);
     final answer = _count ?? _missing('FakeWriterApi.count');
     return answer(count);
   }
 
   @override
   Stream<double?> levels(String name, {CallOptions? options}) {
+    _onCall?.call('levels', options);
     final answer = _levels ?? _missing('FakeWriterApi.levels');
     return answer(name);
   }
 
   @override
   Stream<List<double>> rows(int width, {CallOptions? options}) {
+    _onCall?.call('rows', options);
     final answer = _rows ?? _missing('FakeWriterApi.rows');
     return answer(width);
   }

@@ -5,20 +5,27 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'several_services_api.dart';
 
 /// A [SentimentApi] for tests, without a server.
 base class FakeSentimentApi implements SentimentApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
-  FakeSentimentApi({Future<Verdict> Function(Review review)? analyze})
-    : _analyze = analyze;
+  /// [onCall] hears of each call first, with its options.
+  FakeSentimentApi({
+    Future<Verdict> Function(Review review)? analyze,
+    void Function(String method, CallOptions? options)? onCall,
+  }) : _analyze = analyze,
+       _onCall = onCall;
 
   final Future<Verdict> Function(Review review)? _analyze;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Verdict> analyze(Review review, {CallOptions? options}) {
+    _onCall?.call('analyze', options);
     final answer = _analyze ?? _missing('FakeSentimentApi.analyze');
     return answer(review);
   }
@@ -27,24 +34,31 @@ base class FakeSentimentApi implements SentimentApi {
 /// A [ToxicityApi] for tests, without a server.
 base class FakeToxicityApi implements ToxicityApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeToxicityApi({
     Future<Verdict> Function(Review review)? analyze,
     Stream<Verdict> Function(Review review)? watch,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _analyze = analyze,
-       _watch = watch;
+       _watch = watch,
+       _onCall = onCall;
 
   final Future<Verdict> Function(Review review)? _analyze;
 
   final Stream<Verdict> Function(Review review)? _watch;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Verdict> analyze(Review review, {CallOptions? options}) {
+    _onCall?.call('analyze', options);
     final answer = _analyze ?? _missing('FakeToxicityApi.analyze');
     return answer(review);
   }
 
   @override
   Stream<Verdict> watch(Review review, {CallOptions? options}) {
+    _onCall?.call('watch', options);
     final answer = _watch ?? _missing('FakeToxicityApi.watch');
     return answer(review);
   }
@@ -53,12 +67,20 @@ base class FakeToxicityApi implements ToxicityApi {
 /// A [VerdictsApi] for tests, without a server.
 base class FakeVerdictsApi implements VerdictsApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
-  FakeVerdictsApi({Future<int> Function(Verdict verdict)? keep}) : _keep = keep;
+  /// [onCall] hears of each call first, with its options.
+  FakeVerdictsApi({
+    Future<int> Function(Verdict verdict)? keep,
+    void Function(String method, CallOptions? options)? onCall,
+  }) : _keep = keep,
+       _onCall = onCall;
 
   final Future<int> Function(Verdict verdict)? _keep;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<int> keep(Verdict verdict, {CallOptions? options}) {
+    _onCall?.call('keep', options);
     final answer = _keep ?? _missing('FakeVerdictsApi.keep');
     return answer(verdict);
   }

@@ -5,20 +5,23 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'shared_names_api.dart';
 
 /// A [SentimentApi] for tests, without a server.
 base class FakeSentimentApi implements SentimentApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeSentimentApi({
     Future<Sentiment> Function(String text)? analyze,
     Future<SentimentMethodsModel> Function(SentimentApiModel sentimentApi)? api,
     Future<FakeSentimentApiModel> Function(SentimentLabel label)? fake,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _analyze = analyze,
        _api = api,
-       _fake = fake;
+       _fake = fake,
+       _onCall = onCall;
 
   final Future<Sentiment> Function(String text)? _analyze;
 
@@ -27,8 +30,11 @@ base class FakeSentimentApi implements SentimentApi {
 
   final Future<FakeSentimentApiModel> Function(SentimentLabel label)? _fake;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Sentiment> analyze(String text, {CallOptions? options}) {
+    _onCall?.call('analyze', options);
     final answer = _analyze ?? _missing('FakeSentimentApi.analyze');
     return answer(text);
   }
@@ -38,6 +44,7 @@ base class FakeSentimentApi implements SentimentApi {
     SentimentApiModel sentimentApi, {
     CallOptions? options,
   }) {
+    _onCall?.call('api', options);
     final answer = _api ?? _missing('FakeSentimentApi.api');
     return answer(sentimentApi);
   }
@@ -47,6 +54,7 @@ base class FakeSentimentApi implements SentimentApi {
     SentimentLabel label, {
     CallOptions? options,
   }) {
+    _onCall?.call('fake', options);
     final answer = _fake ?? _missing('FakeSentimentApi.fake');
     return answer(label);
   }

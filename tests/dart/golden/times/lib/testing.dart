@@ -5,20 +5,23 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'times_api.dart';
 
 /// A [CalendarApi] for tests, without a server.
 base class FakeCalendarApi implements CalendarApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeCalendarApi({
     Future<Appointment> Function(Appointment appointment)? book,
     Future<List<DateTime>> Function(DateTime day)? free,
     Future<Duration> Function(Duration by)? shift,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _book = book,
        _free = free,
-       _shift = shift;
+       _shift = shift,
+       _onCall = onCall;
 
   final Future<Appointment> Function(Appointment appointment)? _book;
 
@@ -26,14 +29,18 @@ base class FakeCalendarApi implements CalendarApi {
 
   final Future<Duration> Function(Duration by)? _shift;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Appointment> book(Appointment appointment, {CallOptions? options}) {
+    _onCall?.call('book', options);
     final answer = _book ?? _missing('FakeCalendarApi.book');
     return answer(appointment);
   }
 
   @override
   Future<List<DateTime>> free(DateTime day, {CallOptions? options}) {
+    _onCall?.call('free', options);
     final answer = _free ?? _missing('FakeCalendarApi.free');
     return answer(day);
   }
@@ -43,6 +50,7 @@ base class FakeCalendarApi implements CalendarApi {
     Duration by = const Duration(days: 1),
     CallOptions? options,
   }) {
+    _onCall?.call('shift', options);
     final answer = _shift ?? _missing('FakeCalendarApi.shift');
     return answer(by);
   }

@@ -5,31 +5,38 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'unicode_api.dart';
 
 /// A [UbersetzerApi] for tests, without a server.
 base class FakeUbersetzerApi implements UbersetzerApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeUbersetzerApi({
     Future<Grosse> Function(Grosse grosse)? ubersetze,
     Future<Farbe> Function(Farbe farbe)? u8272,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _ubersetze = ubersetze,
-       _u8272 = u8272;
+       _u8272 = u8272,
+       _onCall = onCall;
 
   final Future<Grosse> Function(Grosse grosse)? _ubersetze;
 
   final Future<Farbe> Function(Farbe farbe)? _u8272;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
   Future<Grosse> ubersetze(Grosse grosse, {CallOptions? options}) {
+    _onCall?.call('ubersetze', options);
     final answer = _ubersetze ?? _missing('FakeUbersetzerApi.ubersetze');
     return answer(grosse);
   }
 
   @override
   Future<Farbe> u8272({Farbe farbe = Farbe.grun, CallOptions? options}) {
+    _onCall?.call('u8272', options);
     final answer = _u8272 ?? _missing('FakeUbersetzerApi.u8272');
     return answer(farbe);
   }

@@ -14,7 +14,9 @@ Future<void> main(List<String> arguments) async {
   final transport = Transport(Uri.parse(url), adapter: IoAdapter());
   final client = EditorClient(transport);
   try {
-    stdout.writeln(await client.edit(Page(title: Text(text: 'text'))));
+    stdout.writeln(
+      await client.edit(PageModel(title: TextModel(text: 'text'))),
+    );
   } on MothlightException catch (error) {
     stderr.writeln(error);
   } finally {

@@ -5,24 +5,27 @@
 /// Stand-ins for the services, for tests of widgets and the like.
 library;
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'unions_api.dart';
 
 /// A [EditorApi] for tests, without a server.
 base class FakeEditorApi implements EditorApi {
   /// Answers as these functions do; the others throw [UnimplementedError].
+  /// [onCall] hears of each call first, with its options.
   FakeEditorApi({
-    Future<Page> Function(Page page)? edit,
+    Future<PageModel> Function(PageModel page)? edit,
     Future<List<Span>> Function(String text)? parse,
     Future<CircleOrSquare> Function(CircleOrSquare shape)? draw,
     Future<Label?> Function(Link link)? label,
+    void Function(String method, CallOptions? options)? onCall,
   }) : _edit = edit,
        _parse = parse,
        _draw = draw,
-       _label = label;
+       _label = label,
+       _onCall = onCall;
 
-  final Future<Page> Function(Page page)? _edit;
+  final Future<PageModel> Function(PageModel page)? _edit;
 
   final Future<List<Span>> Function(String text)? _parse;
 
@@ -30,26 +33,32 @@ base class FakeEditorApi implements EditorApi {
 
   final Future<Label?> Function(Link link)? _label;
 
+  final void Function(String method, CallOptions? options)? _onCall;
+
   @override
-  Future<Page> edit(Page page, {CallOptions? options}) {
+  Future<PageModel> edit(PageModel page, {CallOptions? options}) {
+    _onCall?.call('edit', options);
     final answer = _edit ?? _missing('FakeEditorApi.edit');
     return answer(page);
   }
 
   @override
   Future<List<Span>> parse(String text, {CallOptions? options}) {
+    _onCall?.call('parse', options);
     final answer = _parse ?? _missing('FakeEditorApi.parse');
     return answer(text);
   }
 
   @override
   Future<CircleOrSquare> draw(CircleOrSquare shape, {CallOptions? options}) {
+    _onCall?.call('draw', options);
     final answer = _draw ?? _missing('FakeEditorApi.draw');
     return answer(shape);
   }
 
   @override
   Future<Label?> label(Link link, {CallOptions? options}) {
+    _onCall?.call('label', options);
     final answer = _label ?? _missing('FakeEditorApi.label');
     return answer(link);
   }

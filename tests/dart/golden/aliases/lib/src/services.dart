@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.aliases -o aliases_api
 // contract sha256:1a9732ce8db0bed2d3d881061457dc811d8562a55b775a195b637c1284a31e41
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.bare -o bare_api
 // contract sha256:4d201086b8e04e30b923c98306a1bfbae4ccd4a38a3380ca4533a87702cc0e51
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

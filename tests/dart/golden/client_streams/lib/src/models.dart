@@ -2,17 +2,17 @@
 //   mothlight generate dart gallery.client_streams -o client_streams_api
 // contract sha256:35572176309489060900cfe53d972c51a4178490210030f412dee164f7075376
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// One step of a walk.
-final class Step {
+final class StepModel {
   /// See the fields.
-  const Step({required this.north, required this.east});
+  const StepModel({required this.north, required this.east});
 
   /// Reads one out of JSON. Throws [DecodeException].
-  factory Step.fromJson(Object? json) {
-    final map = JsonMap.of(json, 'Step');
-    return Step(
+  factory StepModel.fromJson(Object? json) {
+    final map = JsonMap.of(json, 'StepModel');
+    return StepModel(
       north: map.read('north', readFloat),
       east: map.read('east', readFloat),
     );
@@ -31,16 +31,16 @@ final class Step {
   };
 
   /// The same with other values.
-  Step copyWith({double? north, double? east}) =>
-      Step(north: north ?? this.north, east: east ?? this.east);
+  StepModel copyWith({double? north, double? east}) =>
+      StepModel(north: north ?? this.north, east: east ?? this.east);
 
   @override
   bool operator ==(Object other) =>
-      other is Step && other.north == north && other.east == east;
+      other is StepModel && other.north == north && other.east == east;
 
   @override
-  int get hashCode => Object.hash(Step, north, east);
+  int get hashCode => Object.hash(StepModel, north, east);
 
   @override
-  String toString() => 'Step(north: $north, east: $east)';
+  String toString() => 'StepModel(north: $north, east: $east)';
 }

@@ -2,14 +2,14 @@
 //   mothlight generate dart gallery.client_streams -o client_streams_api
 // contract sha256:35572176309489060900cfe53d972c51a4178490210030f412dee164f7075376
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 
 /// Follows walks.
 abstract interface class WalksApi {
   /// Where a walk ends.
-  Future<Step> follow(Stream<Step> steps, {CallOptions? options});
+  Future<StepModel> follow(Stream<StepModel> steps, {CallOptions? options});
 
   /// The sum.
   Future<int> sum(Stream<int> numbers, {CallOptions? options});
@@ -29,7 +29,7 @@ final class WalksClient implements WalksApi {
   final Transport _transport;
 
   @override
-  Future<Step> follow(Stream<Step> steps, {CallOptions? options}) =>
+  Future<StepModel> follow(Stream<StepModel> steps, {CallOptions? options}) =>
       _transport.clientStream(WalksMethods.follow, steps, options: options);
 
   @override
@@ -57,14 +57,14 @@ abstract final class WalksMethods {
   );
 
   /// `POST /walks/follow`.
-  static final Method<Step, Step> follow = Method(
+  static final Method<StepModel, StepModel> follow = Method(
     contract: contract,
     name: 'follow',
     cardinality: Cardinality.clientStream,
     verb: 'POST',
     path: '/walks/follow',
     encode: (steps) => steps.toJson(),
-    decode: Step.fromJson,
+    decode: StepModel.fromJson,
   );
 
   /// `POST /walks/sum`.

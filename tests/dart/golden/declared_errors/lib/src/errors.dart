@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.declared_errors -o declared_errors_api
 // contract sha256:0fb5601b5105dae727f46c0d0422ff2f7e31797ebb2dbfbdd3c962e22599de11
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 
@@ -20,44 +20,40 @@ final class Plain extends ApiException {
 
 /// The words were refused: `reason`.
 final class Refused extends ApiException {
-  /// The error that the server describes.
-  Refused(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  Refused(super.problem)
+    : reason = problem.map.read('reason', Why.fromJson),
+      words = problem.map.read('words', listOf(Word.fromJson)),
+      score = problem.map.readOr('score', nullable(readFloat), null),
+      hint_ = problem.map.readOr('hint_', nullable(readString), null),
+      code_ = problem.map.readOr('code_', nullable(readInt), null);
 
   /// The reason.
-  late final Why reason = problem.map.read('reason', Why.fromJson);
+  final Why reason;
 
   /// The words.
-  late final List<Word> words = problem.map.read(
-    'words',
-    listOf(Word.fromJson),
-  );
+  final List<Word> words;
 
   /// The score.
-  late final double? score = problem.map.readOr(
-    'score',
-    nullable(readFloat),
-    null,
-  );
+  final double? score;
 
   /// The hint.
-  late final String? hint_ = problem.map.readOr(
-    'hint_',
-    nullable(readString),
-    null,
-  );
+  final String? hint_;
 
   /// The code.
-  late final int? code_ = problem.map.readOr('code_', nullable(readInt), null);
+  final int? code_;
 }
 
 /// Text has `length` characters, `limit` are allowed.
 final class TextTooLong extends ApiException {
-  /// The error that the server describes.
-  TextTooLong(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  TextTooLong(super.problem)
+    : length = problem.map.read('length', readInt),
+      limit = problem.map.read('limit', readInt);
 
   /// The length.
-  late final int length = problem.map.read('length', readInt);
+  final int length;
 
   /// The limit.
-  late final int limit = problem.map.read('limit', readInt);
+  final int limit;
 }

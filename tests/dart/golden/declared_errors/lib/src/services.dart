@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.declared_errors -o declared_errors_api
 // contract sha256:0fb5601b5105dae727f46c0d0422ff2f7e31797ebb2dbfbdd3c962e22599de11
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'errors.dart';
 import 'models.dart';

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.deep -o deep_api
 // contract sha256:504985eefe0221ea883ea8781812ad54326d87b3616075bc1ddba1c1938df7d6
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

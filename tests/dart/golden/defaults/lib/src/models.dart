@@ -4,7 +4,7 @@
 
 import 'dart:typed_data';
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// The message `Point`.
 final class Point {

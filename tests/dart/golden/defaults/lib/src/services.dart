@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.defaults -o defaults_api
 // contract sha256:087fe2470aadcaf51ada9127dbbc829646235deac14f4cb300928f71139607c6
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

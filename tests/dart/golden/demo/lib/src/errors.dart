@@ -2,16 +2,18 @@
 //   mothlight generate dart mothlight.demo.app -o demo_api
 // contract sha256:e29030e6fe090557b75f0ffda2851ba387cf90be1e984f46d3e02232b889ad35
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// The prompt has `tokens` tokens, `limit` are allowed.
 final class PromptTooLong extends ApiException {
-  /// The error that the server describes.
-  PromptTooLong(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  PromptTooLong(super.problem)
+    : tokens = problem.map.read('tokens', readInt),
+      limit = problem.map.read('limit', readInt);
 
   /// The tokens.
-  late final int tokens = problem.map.read('tokens', readInt);
+  final int tokens;
 
   /// The limit.
-  late final int limit = problem.map.read('limit', readInt);
+  final int limit;
 }

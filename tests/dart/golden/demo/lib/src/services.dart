@@ -2,7 +2,7 @@
 //   mothlight generate dart mothlight.demo.app -o demo_api
 // contract sha256:e29030e6fe090557b75f0ffda2851ba387cf90be1e984f46d3e02232b889ad35
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'errors.dart';
 import 'models.dart';

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.deprecated -o deprecated_api
 // contract sha256:c142c5b868b9f5cee7c881c5d84ab3bdc96d9224677fd1b7824cf83bce60ba28
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// The message `Query`.
 final class Query {

@@ -2,15 +2,15 @@
 //   mothlight generate dart gallery.docs -o docs_api
 // contract sha256:8563ea04be78fcb5ee90a09dd3cd6ad13b0dd67801834a0c0b52886e275940fe
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// The paper was rejected: `reason`.
 ///
 /// A second paragraph with `code`, and a $dollar.
 final class Rejected extends ApiException {
-  /// The error that the server describes.
-  Rejected(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  Rejected(super.problem) : reason = problem.map.read('reason', readString);
 
   /// The reason.
-  late final String reason = problem.map.read('reason', readString);
+  final String reason;
 }

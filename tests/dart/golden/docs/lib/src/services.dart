@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.docs -o docs_api
 // contract sha256:8563ea04be78fcb5ee90a09dd3cd6ad13b0dd67801834a0c0b52886e275940fe
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'errors.dart';
 import 'models.dart';

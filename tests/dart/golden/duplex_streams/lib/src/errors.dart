@@ -2,13 +2,13 @@
 //   mothlight generate dart gallery.duplex_streams -o duplex_streams_api
 // contract sha256:4d1f722c3f3f551f17cba8ca0db0689f2234093a4240d4c2b4a21c178713bb85
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// `decibels` dB are too much.
 final class TooLoud extends ApiException {
-  /// The error that the server describes.
-  TooLoud(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  TooLoud(super.problem) : decibels = problem.map.read('decibels', readFloat);
 
   /// The decibels.
-  late final double decibels = problem.map.read('decibels', readFloat);
+  final double decibels;
 }

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.duplex_streams -o duplex_streams_api
 // contract sha256:4d1f722c3f3f551f17cba8ca0db0689f2234093a4240d4c2b4a21c178713bb85
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// One of [Say], [Hush], or [UnknownCommand].
 sealed class Command {

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.enums -o enums_api
 // contract sha256:970426f4136912bcf5d2a4ef05d7784dfe1d50045d412fab4ae355097398e96a
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

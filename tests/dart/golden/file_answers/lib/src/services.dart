@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.file_answers -o file_answers_api
 // contract sha256:75a3d89fb69fe39b77ca6e31f37da300a9118b0a4b0f72fd9966321013d7233a
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// Makes files.
 abstract interface class StudioApi {

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.forms -o forms_api
 // contract sha256:bf63335e31a11661d7075f7bc095ede4d25d6bcc4be12bd9ed43c1109b69a618
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// Photos, and what belongs to them.
 final class Album {
@@ -204,14 +204,14 @@ final class Frame {
 }
 
 /// A file deeper than the form.
-final class Stack {
+final class StackModel {
   /// See the fields.
-  const Stack({required this.albums});
+  const StackModel({required this.albums});
 
   /// Reads one out of JSON. Throws [DecodeException].
-  factory Stack.fromJson(Object? json) {
-    final map = JsonMap.of(json, 'Stack');
-    return Stack(albums: map.read('albums', listOf(Album.fromJson)));
+  factory StackModel.fromJson(Object? json) {
+    final map = JsonMap.of(json, 'StackModel');
+    return StackModel(albums: map.read('albums', listOf(Album.fromJson)));
   }
 
   /// The albums.
@@ -223,17 +223,18 @@ final class Stack {
   };
 
   /// The same with other values.
-  Stack copyWith({List<Album>? albums}) => Stack(albums: albums ?? this.albums);
+  StackModel copyWith({List<Album>? albums}) =>
+      StackModel(albums: albums ?? this.albums);
 
   @override
   bool operator ==(Object other) =>
-      other is Stack && deepEquals(other.albums, albums);
+      other is StackModel && deepEquals(other.albums, albums);
 
   @override
-  int get hashCode => Object.hash(Stack, deepHash(albums));
+  int get hashCode => Object.hash(StackModel, deepHash(albums));
 
   @override
-  String toString() => 'Stack(albums: $albums)';
+  String toString() => 'StackModel(albums: $albums)';
 }
 
 /// The values of `Style`.

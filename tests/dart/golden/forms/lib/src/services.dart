@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.forms -o forms_api
 // contract sha256:bf63335e31a11661d7075f7bc095ede4d25d6bcc4be12bd9ed43c1109b69a618
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 
@@ -12,7 +12,7 @@ abstract interface class AlbumsApi {
   Future<int> keep(Album album, {CallOptions? options});
 
   /// Files inside messages inside lists.
-  Future<int> stack(Stack stack, {CallOptions? options});
+  Future<int> stack(StackModel stack, {CallOptions? options});
 
   /// Files in an answer.
   Future<Album> first(Album album, {CallOptions? options});
@@ -30,7 +30,7 @@ final class AlbumsClient implements AlbumsApi {
       _transport.unary(AlbumsMethods.keep, album, options: options);
 
   @override
-  Future<int> stack(Stack stack, {CallOptions? options}) =>
+  Future<int> stack(StackModel stack, {CallOptions? options}) =>
       _transport.unary(AlbumsMethods.stack, stack, options: options);
 
   @override
@@ -75,7 +75,7 @@ abstract final class AlbumsMethods {
   );
 
   /// `POST /albums/stack`.
-  static final Method<Stack, int> stack = Method(
+  static final Method<StackModel, int> stack = Method(
     contract: contract,
     name: 'stack',
     cardinality: Cardinality.unary,

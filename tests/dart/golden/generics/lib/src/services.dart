@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.generics -o generics_api
 // contract sha256:dee6507d5849c573274eee6b1c400934e6a2c5c9e5c6e47b605294d3395e634a
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

@@ -2,46 +2,47 @@
 //   mothlight generate dart services.kitchen -o kitchen_api
 // contract sha256:ad125b269ebbe6ee74da1ee932a29635f521cc122208f828cc7bff1b49b05c40
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 
 /// `item` is out of stock until `until`.
 final class OutOfStock extends ApiException {
-  /// The error that the server describes.
-  OutOfStock(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  OutOfStock(super.problem)
+    : item = problem.map.read('item', readString),
+      until = problem.map.read('until', readDate),
+      mood = problem.map.readOr('mood', nullable(Mood.fromJson), null);
 
   /// The item.
-  late final String item = problem.map.read('item', readString);
+  final String item;
 
   /// The until.
-  late final DateTime until = problem.map.read('until', readDate);
+  final DateTime until;
 
   /// The mood.
-  late final Mood? mood = problem.map.readOr(
-    'mood',
-    nullable(Mood.fromJson),
-    null,
-  );
+  final Mood? mood;
 }
 
 /// Text has `length` characters, `limit` are allowed.
 final class TextTooLong extends ApiException {
-  /// The error that the server describes.
-  TextTooLong(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  TextTooLong(super.problem)
+    : length = problem.map.read('length', readInt),
+      limit = problem.map.read('limit', readInt);
 
   /// The length.
-  late final int length = problem.map.read('length', readInt);
+  final int length;
 
   /// The limit.
-  late final int limit = problem.map.read('limit', readInt);
+  final int limit;
 }
 
 /// The oven is at `celsius` °C.
 final class TooHot extends ApiException {
-  /// The error that the server describes.
-  TooHot(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  TooHot(super.problem) : celsius = problem.map.read('celsius', readFloat);
 
   /// The celsius.
-  late final double celsius = problem.map.read('celsius', readFloat);
+  final double celsius;
 }

@@ -4,7 +4,7 @@
 
 import 'dart:typed_data';
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// The message `Album`.
 final class Album {
@@ -805,14 +805,14 @@ final class Search {
 }
 
 /// The message `Size`.
-final class Size {
+final class SizeModel {
   /// See the fields.
-  const Size({required this.width, required this.height});
+  const SizeModel({required this.width, required this.height});
 
   /// Reads one out of JSON. Throws [DecodeException].
-  factory Size.fromJson(Object? json) {
-    final map = JsonMap.of(json, 'Size');
-    return Size(
+  factory SizeModel.fromJson(Object? json) {
+    final map = JsonMap.of(json, 'SizeModel');
+    return SizeModel(
       width: map.read('width', readInt),
       height: map.read('height', readInt),
     );
@@ -828,18 +828,18 @@ final class Size {
   Map<String, Object?> toJson() => {'width': width, 'height': height};
 
   /// The same with other values.
-  Size copyWith({int? width, int? height}) =>
-      Size(width: width ?? this.width, height: height ?? this.height);
+  SizeModel copyWith({int? width, int? height}) =>
+      SizeModel(width: width ?? this.width, height: height ?? this.height);
 
   @override
   bool operator ==(Object other) =>
-      other is Size && other.width == width && other.height == height;
+      other is SizeModel && other.width == width && other.height == height;
 
   @override
-  int get hashCode => Object.hash(Size, width, height);
+  int get hashCode => Object.hash(SizeModel, width, height);
 
   @override
-  String toString() => 'Size(width: $width, height: $height)';
+  String toString() => 'SizeModel(width: $width, height: $height)';
 }
 
 /// A pinch of something.

@@ -2,7 +2,7 @@
 //   mothlight generate dart services.kitchen -o kitchen_api
 // contract sha256:ad125b269ebbe6ee74da1ee932a29635f521cc122208f828cc7bff1b49b05c40
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'errors.dart';
 import 'models.dart';
@@ -43,10 +43,10 @@ abstract interface class KitchenApi {
   });
 
   /// A bare picture.
-  Future<Size> measure(FileData file, {CallOptions? options});
+  Future<SizeModel> measure(FileData file, {CallOptions? options});
 
   /// A picture among other fields.
-  Future<Size> label(Photo photo, {CallOptions? options});
+  Future<SizeModel> label(Photo photo, {CallOptions? options});
 
   /// Two files, one of them optional.
   Future<String> album(Album album, {CallOptions? options});
@@ -58,7 +58,7 @@ abstract interface class KitchenApi {
   Future<int> weigh(FileData file, {CallOptions? options});
 
   /// Answers a picture.
-  Future<FileData> plate(Size size, {CallOptions? options});
+  Future<FileData> plate(SizeModel size, {CallOptions? options});
 
   /// Answers a sound.
   Future<FileData> chime({int hertz = 440, CallOptions? options});
@@ -120,11 +120,11 @@ final class KitchenClient implements KitchenApi {
   }) => _transport.unary(KitchenMethods.counts, words, options: options);
 
   @override
-  Future<Size> measure(FileData file, {CallOptions? options}) =>
+  Future<SizeModel> measure(FileData file, {CallOptions? options}) =>
       _transport.unary(KitchenMethods.measure, file, options: options);
 
   @override
-  Future<Size> label(Photo photo, {CallOptions? options}) =>
+  Future<SizeModel> label(Photo photo, {CallOptions? options}) =>
       _transport.unary(KitchenMethods.label, photo, options: options);
 
   @override
@@ -140,7 +140,7 @@ final class KitchenClient implements KitchenApi {
       _transport.unary(KitchenMethods.weigh, file, options: options);
 
   @override
-  Future<FileData> plate(Size size, {CallOptions? options}) =>
+  Future<FileData> plate(SizeModel size, {CallOptions? options}) =>
       _transport.unary(KitchenMethods.plate, size, options: options);
 
   @override
@@ -278,27 +278,27 @@ abstract final class KitchenMethods {
   );
 
   /// `POST /kitchen/measure`.
-  static final Method<FileData, Size> measure = Method(
+  static final Method<FileData, SizeModel> measure = Method(
     contract: contract,
     name: 'measure',
     cardinality: Cardinality.unary,
     verb: 'POST',
     path: '/kitchen/measure',
     encode: (file) => file,
-    decode: Size.fromJson,
+    decode: SizeModel.fromJson,
     form: const [FormField('file', FormKind.file)],
     parameter: 'file',
   );
 
   /// `POST /kitchen/label`.
-  static final Method<Photo, Size> label = Method(
+  static final Method<Photo, SizeModel> label = Method(
     contract: contract,
     name: 'label',
     cardinality: Cardinality.unary,
     verb: 'POST',
     path: '/kitchen/label',
     encode: (photo) => photo.toJson(),
-    decode: Size.fromJson,
+    decode: SizeModel.fromJson,
     form: const [
       FormField('image', FormKind.file),
       FormField('title', FormKind.text),
@@ -351,7 +351,7 @@ abstract final class KitchenMethods {
   );
 
   /// `POST /kitchen/plate`.
-  static final Method<Size, FileData> plate = Method(
+  static final Method<SizeModel, FileData> plate = Method(
     contract: contract,
     name: 'plate',
     cardinality: Cardinality.unary,

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.literals -o literals_api
 // contract sha256:6c8d795c30a1701efbca5539c5d7d2f75e7a3711d50bc1d93e6af6a3da222293
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// One of some values.
 enum OrderSize {

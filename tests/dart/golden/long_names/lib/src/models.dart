@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.long_names -o long_names_api
 // contract sha256:d784b4020faac545df8f8e204ecb35bef1675204a19fa315f14dff2e77ea060c
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// The message `MeasurementOfTheSurroundingTemperature`.
 final class MeasurementOfTheSurroundingTemperature {

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.maps -o maps_api
 // contract sha256:010e317e64abfb3ba7e92539a8ac6f961f86f8439f88f219bc84673506240c94
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

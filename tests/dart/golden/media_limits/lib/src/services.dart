@@ -2,14 +2,14 @@
 //   mothlight generate dart gallery.media_limits -o media_limits_api
 // contract sha256:c6d633636ffea9cd84a43202259b286eaa7e9f963ac74bcc46e157317dce1d4d
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 
 /// Looks and listens.
 abstract interface class MediaApi {
   /// Looks at a photo.
-  Future<Size> look(FileData photo, {CallOptions? options});
+  Future<SizeModel> look(FileData photo, {CallOptions? options});
 
   /// Listens to a sound.
   Future<double> listen(FileData sound, {CallOptions? options});
@@ -29,7 +29,7 @@ final class MediaClient implements MediaApi {
   final Transport _transport;
 
   @override
-  Future<Size> look(FileData photo, {CallOptions? options}) =>
+  Future<SizeModel> look(FileData photo, {CallOptions? options}) =>
       _transport.unary(MediaMethods.look, photo, options: options);
 
   @override
@@ -56,14 +56,14 @@ abstract final class MediaMethods {
   );
 
   /// `POST /media/look`.
-  static final Method<FileData, Size> look = Method(
+  static final Method<FileData, SizeModel> look = Method(
     contract: contract,
     name: 'look',
     cardinality: Cardinality.unary,
     verb: 'POST',
     path: '/media/look',
     encode: (photo) => photo,
-    decode: Size.fromJson,
+    decode: SizeModel.fromJson,
     form: const [FormField('photo', FormKind.file)],
     parameter: 'photo',
   );

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.nothing -o nothing_api
 // contract sha256:7e29bae9eaa172eb8ea632c448ef6dd6106785ed18bc0515ec51cf23d58c4d51
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// A message without fields.
 final class Empty {

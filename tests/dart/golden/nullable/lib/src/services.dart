@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.nullable -o nullable_api
 // contract sha256:07afaef3a9cde9127cdfab454a013dc36e8af6663b5553b36aff872440cf2952
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.numbers -o numbers_api
 // contract sha256:1c5f49b5c98476f202ed82c9df7ebcc1581dbf594af641eb9f0881c796836350
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

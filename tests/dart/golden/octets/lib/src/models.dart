@@ -4,7 +4,7 @@
 
 import 'dart:typed_data';
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// Something that is sent.
 final class Parcel {

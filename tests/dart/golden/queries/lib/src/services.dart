@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.queries -o queries_api
 // contract sha256:98ef6417c90b6910dcd260ca081b5805988f9ba7a6812e7c73b70752d5804e74
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

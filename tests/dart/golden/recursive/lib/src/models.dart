@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.recursive -o recursive_api
 // contract sha256:a59ac397f86ddb0ace7faaa7a71ece3c060b53f62a513f3bddf68750e9f127ad
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// The message `Chicken`.
 final class Chicken {

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.reserved -o reserved_api
 // contract sha256:6ee1bedb0626976463b0ce613d95cbcd30946e4a178145eabdf5b60c85db1365
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

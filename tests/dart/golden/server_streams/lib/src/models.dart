@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.server_streams -o server_streams_api
 // contract sha256:515cd70b6f4edade0d7d13ee39ce45536bd37675fceec937f938509531dd7ba2
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// One of some values.
 enum DoneReason {

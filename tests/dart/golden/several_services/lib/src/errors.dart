@@ -2,13 +2,13 @@
 //   mothlight generate dart gallery.several_services -o several_services_api
 // contract sha256:1fe2ba586c303efb3e3c384c262cc9ac9a4c5994bd0a8ec9c9d5a079e8d11582
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// At most `limit` characters.
 final class TooLong extends ApiException {
-  /// The error that the server describes.
-  TooLong(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  TooLong(super.problem) : limit = problem.map.read('limit', readInt);
 
   /// The limit.
-  late final int limit = problem.map.read('limit', readInt);
+  final int limit;
 }

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.several_services -o several_services_api
 // contract sha256:1fe2ba586c303efb3e3c384c262cc9ac9a4c5994bd0a8ec9c9d5a079e8d11582
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// What a guest wrote.
 final class Review {

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.shared_names -o shared_names_api
 // contract sha256:c1898064e1e0adf4ab06d1af5853d30af78f95433f1e6e3f5e45de2043050a23
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// Called as the runtime's own.
 final class ApiExceptionException extends ApiException {
@@ -18,9 +18,9 @@ final class OverloadedExceptionException extends ApiException {
 
 /// A problem: `what`.
 final class ProblemException extends ApiException {
-  /// The error that the server describes.
-  ProblemException(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  ProblemException(super.problem) : what = problem.map.read('what', readString);
 
   /// The what.
-  late final String what = problem.map.read('what', readString);
+  final String what;
 }

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.shared_names -o shared_names_api
 // contract sha256:c1898064e1e0adf4ab06d1af5853d30af78f95433f1e6e3f5e45de2043050a23
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// The message `FakeSentimentApi`.
 final class FakeSentimentApiModel {

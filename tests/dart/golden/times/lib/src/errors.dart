@@ -2,20 +2,18 @@
 //   mothlight generate dart gallery.times -o times_api
 // contract sha256:2fd8355710fd39359eeff488f139362b19e6cc9e07079b59243733d4cf1fe682
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// Taken until `until`.
 final class Taken extends ApiException {
-  /// The error that the server describes.
-  Taken(super.problem);
+  /// The error that the server describes. Throws [DecodeException].
+  Taken(super.problem)
+    : until = problem.map.read('until', readDateTime),
+      wait = problem.map.readOr('wait', nullable(readDuration), null);
 
   /// The until.
-  late final DateTime until = problem.map.read('until', readDateTime);
+  final DateTime until;
 
   /// The wait.
-  late final Duration? wait = problem.map.readOr(
-    'wait',
-    nullable(readDuration),
-    null,
-  );
+  final Duration? wait;
 }

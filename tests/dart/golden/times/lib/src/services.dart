@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.times -o times_api
 // contract sha256:2fd8355710fd39359eeff488f139362b19e6cc9e07079b59243733d4cf1fe682
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'errors.dart';
 import 'models.dart';

@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.unicode -o unicode_api
 // contract sha256:c1643d65b20fa743a034e5145c8c81e0bb9f2e49db23e76f1b4d2c10a90e74be
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 

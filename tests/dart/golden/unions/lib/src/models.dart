@@ -2,7 +2,7 @@
 //   mothlight generate dart gallery.unions -o unions_api
 // contract sha256:5a6cdda69e4dd163e440acc8cccce431c35e4011a8b7cad7aeb759b1f6feb7da
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 /// The message `Circle`.
 final class Circle implements CircleOrSquare {
@@ -157,13 +157,13 @@ final class Emphasis implements Label, Span {
   String toString() => 'Emphasis(kind: $kind, text: $text, unknown: $unknown)';
 }
 
-/// One of [Text], [Emphasis], or [UnknownLabel].
+/// One of [TextModel], [Emphasis], or [UnknownLabel].
 sealed class Label {
   /// Reads one out of JSON. Throws [DecodeException].
   factory Label.fromJson(Object? json) {
     final map = JsonMap.of(json, 'Label');
     return switch (map.members['kind']) {
-      'text' => Text.fromJson(json),
+      'text' => TextModel.fromJson(json),
       'bold' || 'italic' => Emphasis.fromJson(json),
       _ => UnknownLabel(map.members),
     };
@@ -238,9 +238,9 @@ final class Link implements Span, TextOrLink {
 }
 
 /// All of them.
-final class Page {
+final class PageModel {
   /// See the fields.
-  const Page({
+  const PageModel({
     required this.title,
     this.spans = const [],
     this.named = const {},
@@ -249,9 +249,9 @@ final class Page {
   });
 
   /// Reads one out of JSON. Throws [DecodeException].
-  factory Page.fromJson(Object? json) {
-    final map = JsonMap.of(json, 'Page');
-    return Page(
+  factory PageModel.fromJson(Object? json) {
+    final map = JsonMap.of(json, 'PageModel');
+    return PageModel(
       title: map.read('title', TextOrLink.fromJson),
       spans: map.readOr('spans', listOf(Span.fromJson), const []),
       named: map.readOr('named', mapOf(Span.fromJson), const {}),
@@ -291,13 +291,13 @@ final class Page {
   };
 
   /// The same with other values; `shape: () => null` makes it null.
-  Page copyWith({
+  PageModel copyWith({
     TextOrLink? title,
     List<Span>? spans,
     Map<String, Span>? named,
     CircleOrSquare? Function()? shape,
     List<List<CircleOrSquare>>? shapes,
-  }) => Page(
+  }) => PageModel(
     title: title ?? this.title,
     spans: spans ?? this.spans,
     named: named ?? this.named,
@@ -307,7 +307,7 @@ final class Page {
 
   @override
   bool operator ==(Object other) =>
-      other is Page &&
+      other is PageModel &&
       other.title == title &&
       deepEquals(other.spans, spans) &&
       deepEquals(other.named, named) &&
@@ -316,7 +316,7 @@ final class Page {
 
   @override
   int get hashCode => Object.hash(
-    Page,
+    PageModel,
     title,
     deepHash(spans),
     deepHash(named),
@@ -326,17 +326,17 @@ final class Page {
 
   @override
   String toString() =>
-      'Page(title: $title, spans: $spans, named: $named, shape: $shape, '
+      'PageModel(title: $title, spans: $spans, named: $named, shape: $shape, '
       'shapes: $shapes)';
 }
 
-/// One of [Text], [Emphasis], [Link], or [UnknownSpan].
+/// One of [TextModel], [Emphasis], [Link], or [UnknownSpan].
 sealed class Span {
   /// Reads one out of JSON. Throws [DecodeException].
   factory Span.fromJson(Object? json) {
     final map = JsonMap.of(json, 'Span');
     return switch (map.members['kind']) {
-      'text' => Text.fromJson(json),
+      'text' => TextModel.fromJson(json),
       'bold' || 'italic' => Emphasis.fromJson(json),
       'link' => Link.fromJson(json),
       _ => UnknownSpan(map.members),
@@ -400,14 +400,14 @@ final class Square implements CircleOrSquare {
 }
 
 /// Words.
-final class Text implements Label, Span, TextOrLink {
+final class TextModel implements Label, Span, TextOrLink {
   /// See the fields.
-  const Text({required this.text});
+  const TextModel({required this.text});
 
   /// Reads one out of JSON. Throws [DecodeException].
-  factory Text.fromJson(Object? json) {
-    final map = JsonMap.of(json, 'Text');
-    return Text(text: map.read('text', readString));
+  factory TextModel.fromJson(Object? json) {
+    final map = JsonMap.of(json, 'TextModel');
+    return TextModel(text: map.read('text', readString));
   }
 
   /// The text.
@@ -417,25 +417,25 @@ final class Text implements Label, Span, TextOrLink {
   Map<String, Object?> toJson() => {'kind': 'text', 'text': text};
 
   /// The same with other values.
-  Text copyWith({String? text}) => Text(text: text ?? this.text);
+  TextModel copyWith({String? text}) => TextModel(text: text ?? this.text);
 
   @override
-  bool operator ==(Object other) => other is Text && other.text == text;
+  bool operator ==(Object other) => other is TextModel && other.text == text;
 
   @override
-  int get hashCode => Object.hash(Text, text);
+  int get hashCode => Object.hash(TextModel, text);
 
   @override
-  String toString() => 'Text(text: $text)';
+  String toString() => 'TextModel(text: $text)';
 }
 
-/// One of [Text], [Link], or [UnknownTextOrLink].
+/// One of [TextModel], [Link], or [UnknownTextOrLink].
 sealed class TextOrLink {
   /// Reads one out of JSON. Throws [DecodeException].
   factory TextOrLink.fromJson(Object? json) {
     final map = JsonMap.of(json, 'TextOrLink');
     return switch (map.members['kind']) {
-      'text' => Text.fromJson(json),
+      'text' => TextModel.fromJson(json),
       'link' => Link.fromJson(json),
       _ => UnknownTextOrLink(map.members),
     };

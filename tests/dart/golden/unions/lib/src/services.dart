@@ -2,14 +2,14 @@
 //   mothlight generate dart gallery.unions -o unions_api
 // contract sha256:5a6cdda69e4dd163e440acc8cccce431c35e4011a8b7cad7aeb759b1f6feb7da
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 
 import 'models.dart';
 
 /// Edits.
 abstract interface class EditorApi {
   /// Gives the page back.
-  Future<Page> edit(Page page, {CallOptions? options});
+  Future<PageModel> edit(PageModel page, {CallOptions? options});
 
   /// The spans of a text.
   Future<List<Span>> parse(String text, {CallOptions? options});
@@ -29,7 +29,7 @@ final class EditorClient implements EditorApi {
   final Transport _transport;
 
   @override
-  Future<Page> edit(Page page, {CallOptions? options}) =>
+  Future<PageModel> edit(PageModel page, {CallOptions? options}) =>
       _transport.unary(EditorMethods.edit, page, options: options);
 
   @override
@@ -56,14 +56,14 @@ abstract final class EditorMethods {
   );
 
   /// `POST /editor/edit`.
-  static final Method<Page, Page> edit = Method(
+  static final Method<PageModel, PageModel> edit = Method(
     contract: contract,
     name: 'edit',
     cardinality: Cardinality.unary,
     verb: 'POST',
     path: '/editor/edit',
     encode: (page) => page.toJson(),
-    decode: Page.fromJson,
+    decode: PageModel.fromJson,
   );
 
   /// `POST /editor/parse`.
