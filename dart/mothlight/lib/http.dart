@@ -9,20 +9,46 @@ import 'src/abortable.dart';
 import 'src/http_adapter.dart';
 // dart:io stands behind the condition: the package stays one for browsers.
 import 'src/http_web.dart' if (dart.library.io) 'src/http_native.dart';
+import 'src/streaming_adapter.dart';
 import 'src/tls.dart';
 import 'src/zone.dart';
 
+/// Opens a WebSocket, as [HttpAdapter.connect] does.
+typedef SocketConnector =
+    Future<MessageSocket> Function(
+      Uri url, {
+      List<String> protocols,
+      Map<String, String> headers,
+      int maxMessage,
+      required Future<void> abort,
+    });
+
 /// The network of package:http, and WebSockets of dart:io or of the browser.
-final class PackageHttpAdapter implements HttpAdapter {
-  /// [client] may be any of package:http, as of cronet_http or cupertino_http;
-  /// it is closed with the adapter.
-  PackageHttpAdapter([http.Client? client]) : _client = client ?? newClient();
+final class PackageHttpAdapter implements StreamingAdapter {
+  /// [client] may be any of package:http; it is closed with the adapter.
+  /// cronet_http, cupertino_http and ok_http read on while a stream is paused:
+  /// with them the server is not paused, and the items wait in memory.
+  ///
+  /// WebSockets do not go over [client] but over [connect], which is needed
+  /// where a proxy or a certificate of one's own is:
+  ///
+  /// ```dart
+  /// final client = HttpClient(context: mine);
+  /// PackageHttpAdapter(IOClient(client), IoAdapter(client).connect);
+  /// ```
+  PackageHttpAdapter([http.Client? client, SocketConnector? connect])
+    : _client = client ?? newClient(),
+      _connect = connect;
 
   final http.Client _client;
+  final SocketConnector? _connect;
   bool _isClosed = false;
 
   @override
   bool get sendsSocketHeaders => socketsSendHeaders;
+
+  @override
+  bool get streamsBodies => clientStreams(_client);
 
   /// Errors of the request's own body pass through as they are. Redirects are
   /// not followed.
@@ -66,7 +92,18 @@ final class PackageHttpAdapter implements HttpAdapter {
     Map<String, String> headers = const {},
     int maxMessage = longestMessage,
     required Future<void> abort,
-  }) => connectSocket(url, protocols, headers, maxMessage, abort);
+  }) {
+    final connect = _connect;
+    return connect == null
+        ? connectSocket(url, protocols, headers, maxMessage, abort)
+        : connect(
+          url,
+          protocols: protocols,
+          headers: headers,
+          maxMessage: maxMessage,
+          abort: abort,
+        );
+  }
 
   @override
   void close() {
@@ -122,8 +159,9 @@ void _abandon(http.StreamedResponse response) =>
 AdapterException _failure(Object error) => switch (error) {
   final AdapterException known => known,
   http.RequestAbortedException() => AdapterException.aborted,
-  http.ClientException(:final message) => AdapterException(
-    message,
+  // Its message alone lacks what the system says, of which there are hints.
+  http.ClientException(:final uri) => AdapterException(
+    '$error'.replaceFirst(', uri=$uri', ''),
     cause: error,
   ),
   _ => AdapterException(

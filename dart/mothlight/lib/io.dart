@@ -10,11 +10,12 @@ import 'src/frames.dart';
 import 'src/http_adapter.dart';
 import 'src/io_client.dart';
 import 'src/io_socket.dart';
+import 'src/streaming_adapter.dart';
 import 'src/tls.dart';
 import 'src/zone.dart';
 
 /// The network of dart:io.
-final class IoAdapter implements HttpAdapter {
+final class IoAdapter implements StreamingAdapter {
   /// [client] is closed with the adapter.
   IoAdapter([HttpClient? client]) : _client = client ?? newHttpClient();
 
@@ -22,6 +23,9 @@ final class IoAdapter implements HttpAdapter {
 
   @override
   bool get sendsSocketHeaders => true;
+
+  @override
+  bool get streamsBodies => true;
 
   /// Errors of the request's own body pass through as they are.
   @override

@@ -5,7 +5,7 @@ import 'dart:async';
 import 'dart:convert';
 import 'dart:typed_data';
 
-import 'package:mothlight/mothlight.dart';
+import 'package:mothlight/generated.dart';
 import 'package:mothlight/src/body.dart';
 
 import 'harness.dart';

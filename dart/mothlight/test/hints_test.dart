@@ -34,6 +34,20 @@ void main() {
       'Connection failed (OS Error: Operation not permitted, errno = 1)',
       'com.apple.security.network.client',
     ),
+    (
+      'http://192.168.1.7:5000', // by package:http
+      'ClientException with SocketException: Connection failed (OS Error: '
+          'Operation not permitted, errno = 1), address = 192.168.1.7, '
+          'port = 5000',
+      'com.apple.security.network.client',
+    ),
+    (
+      'http://192.168.1.7', // by cupertino_http
+      'NSErrorClientException: The resource could not be loaded. '
+          '[domain=NSURLErrorDomain, code=-1022]',
+      'NSAllowsLocalNetworking',
+    ),
+    ('https://api.test', 'Failed to connect WebSocket', 'opens no WebSocket'),
     ('http://api.test', 'ClientException: Failed to fetch', 'CORS'),
     ('http://api.test', 'ClientException: Load failed', 'CORS'),
     ('http://api.test', 'NSURLErrorDomain -1022', 'NSAllowsLocalNetworking'),

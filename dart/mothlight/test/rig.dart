@@ -5,8 +5,8 @@ import 'dart:async';
 import 'dart:convert';
 import 'dart:io';
 
+import 'package:mothlight/generated.dart';
 import 'package:mothlight/io.dart';
-import 'package:mothlight/mothlight.dart';
 
 /// What came.
 final class Seen {
@@ -169,10 +169,10 @@ final class Rig {
 /// A declared error.
 final class TooLong extends ApiException {
   /// Out of its document.
-  TooLong(super.problem);
+  TooLong(super.problem) : length = problem.map.read('length', readInt);
 
   /// Its field.
-  late final int length = problem.map.read('length', readInt);
+  final int length;
 }
 
 /// A contract.

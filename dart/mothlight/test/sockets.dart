@@ -5,8 +5,8 @@ import 'dart:async';
 import 'dart:convert';
 import 'dart:io';
 
+import 'package:mothlight/generated.dart';
 import 'package:mothlight/io.dart';
-import 'package:mothlight/mothlight.dart';
 
 import 'harness.dart';
 import 'rig.dart' show method, ms;
@@ -63,7 +63,7 @@ final class SocketServer {
     _server.listen((request) async {
       lines.add('${request.method} ${request.uri.path}');
       if (!WebSocketTransformer.isUpgradeRequest(request)) {
-        request.response.statusCode = 204;
+        request.response.statusCode = guards?.call(request) ?? true ? 204 : 401;
         await request.response.close();
         return;
       }
@@ -85,15 +85,20 @@ final class SocketServer {
   static Future<SocketServer> start(
     FutureOr<void> Function(Visit visit) visit, {
     bool Function(HttpRequest request)? refuse,
+    bool Function(HttpRequest request)? guards,
   }) async =>
       SocketServer._(await HttpServer.bind('127.0.0.1', 0), visit)
-        ..refuse = refuse;
+        ..refuse = refuse
+        ..guards = guards;
 
   final HttpServer _server;
   final FutureOr<void> Function(Visit visit) _visit;
   final List<String> lines = [];
   final List<String?> protocols = [];
   bool Function(HttpRequest request)? refuse;
+
+  /// Whether it lets a usual request in.
+  bool Function(HttpRequest request)? guards;
   int visits = 0;
 
   Transport transport({
@@ -136,14 +141,18 @@ final class Browser implements HttpAdapter {
     Map<String, String> headers = const {},
     int maxMessage = longestMessage,
     required Future<void> abort,
-  }) {
+  }) async {
     check(headers.isEmpty, 'a browser sends none');
-    return _adapter.connect(
-      url,
-      protocols: protocols,
-      maxMessage: maxMessage,
-      abort: abort,
-    );
+    try {
+      return await _adapter.connect(
+        url,
+        protocols: protocols,
+        maxMessage: maxMessage,
+        abort: abort,
+      );
+    } on AdapterException {
+      throw const AdapterException('Failed to connect WebSocket');
+    }
   }
 
   @override

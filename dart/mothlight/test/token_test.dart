@@ -177,6 +177,25 @@ void _contracts() {
     });
   }
 
+  test('a look at the contract that failed is no look', () {
+    var looks = 0;
+    return withRig(
+      (seen) =>
+          seen.request.uri.path == '/contract' && ++looks == 1
+              ? seen.cut()
+              : served(seen, 'sha256:theirs'),
+      (rig, transport) async {
+        for (final isHinted in [false, true, true]) {
+          final error = await throws<DecodeException>(
+            () => transport.unary(echo, 'x'),
+          );
+          equal(error.hint?.contains(contract.command) ?? false, isHinted);
+        }
+        equal(looks, 2);
+      },
+    );
+  });
+
   test('a route that is gone gets the hint too', () {
     return withRig(
       (seen) =>

@@ -114,7 +114,8 @@ final class CallOptions {
 
   /// The time of a call with all its tries, and of a stream with all its
   /// items; it reaches the server, where the work ends too. At first 60 s for
-  /// a call with one answer and none for a stream; [Duration.zero] is none.
+  /// a call without streams, and none for one that takes or gives a stream;
+  /// [Duration.zero] is none.
   final Duration? timeout;
 
   /// Stops the call.

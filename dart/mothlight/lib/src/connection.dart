@@ -6,7 +6,12 @@ import 'ending.dart';
 import 'errors.dart';
 import 'exchange.dart';
 import 'http_adapter.dart';
+import 'streaming_adapter.dart';
 import 'watchdog.dart';
+
+/// Bytes a second of a slow network: so long may a body be on its way that was
+/// taken at once.
+const int _slowest = 16 * 1024;
 
 /// How long the end of a body may take whose content is whole.
 const Duration _lingerTime = Duration(milliseconds: 500);
@@ -46,15 +51,18 @@ final class Connection {
     _break(_left);
   }
 
-  /// Sends the request, and waits for the head of the answer. Throws
-  /// [AdapterException], [Silence], or why the call ends here.
-  Future<void> open(HttpAdapter adapter, String? token) async {
+  /// Sends the request that [make] gives, and waits for the head of the answer.
+  /// Throws [AdapterException], [Silence], or why the call ends here.
+  Future<void> open(
+    HttpAdapter adapter,
+    RawRequest Function(Future<void> abort) make,
+  ) async {
     if (_broken.isCompleted) await _broken.future;
-    final request = exchange.request(token, _abort.future);
-    final limit = exchange.silence;
-    final watchdog = Watchdog(limit, () => _break(Silence(limit)));
+    final request = make(_abort.future);
+    final watchdog = _watch(exchange.silence);
     ending.onEnd(close);
-    final sending = adapter.send(_watched(request, watchdog));
+    final streams = adapter is StreamingAdapter && adapter.streamsBodies;
+    final sending = adapter.send(_watched(request, watchdog, streams: streams));
     try {
       response = await _until(sending);
     } catch (_) {
@@ -129,9 +137,11 @@ final class Connection {
   }
 
   /// The silence after which it counts as lost.
-  Watchdog watch() {
-    final idle = exchange.patience.idle;
-    return Watchdog(idle, () => _break(Silence(idle)));
+  Watchdog watch() => _watch(exchange.patience.idle);
+
+  Watchdog _watch(Duration limit) {
+    late final Watchdog watchdog;
+    return watchdog = Watchdog(limit, () => _break(Silence(watchdog.limit)));
   }
 
   static void _linger<T>(StreamSubscription<T> subscription) {
@@ -154,14 +164,32 @@ final class Connection {
   Future<T> _until<T>(Future<T> work) =>
       ending.guard(Future.any([work, _broken.future]));
 
-  static RawRequest _watched(RawRequest request, Watchdog watchdog) {
+  /// [request], whose body is heard. Unless it [streams], it is still on its
+  /// way when all of it was taken.
+  static RawRequest _watched(
+    RawRequest request,
+    Watchdog watchdog, {
+    required bool streams,
+  }) {
     final body = request.body;
     if (body == null) return request;
+    var size = 0;
+    final heard = StreamTransformer<List<int>, List<int>>.fromHandlers(
+      handleData: (chunk, out) {
+        size += chunk.length;
+        watchdog.heard();
+        out.add(chunk);
+      },
+      handleDone: (out) {
+        if (!streams) watchdog.heard(Duration(seconds: size ~/ _slowest));
+        out.close();
+      },
+    );
     return RawRequest(
       method: request.method,
       url: request.url,
       headers: request.headers,
-      body: watchdog.over(body),
+      body: body.transform(heard),
       contentLength: request.contentLength,
       abort: request.abort,
     );

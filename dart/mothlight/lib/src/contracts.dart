@@ -52,7 +52,7 @@ final class Contracts {
   }
 
   /// The exception of a call, with a hint where another contract explains it.
-  /// The server is asked once for each service.
+  /// The server is asked until it has answered, once for each service.
   Future<MothlightException> explain(
     Exchange<Object?> exchange,
     MothlightException error,
@@ -72,7 +72,11 @@ final class Contracts {
       return found == ContractCheck.changed
           ? contractHint(contract.command)
           : null;
-    } catch (_) {
+    } catch (error) {
+      // Whoever could not be reached may be asked again.
+      if (error is MothlightException && error.isTransient) {
+        unawaited(_hints.remove(contract.name));
+      }
       return null; // the call has its own exception
     }
   }

@@ -9,6 +9,9 @@ import 'outbox.dart';
 /// What the protocol is called, and what a browser says who calls with.
 const String _protocol = 'mothlight.v1', _bearer = 'mothlight.bearer.';
 
+/// What no subprotocol has: it is a token of HTTP (RFC 6455, 4.1).
+final RegExp _illegal = RegExp(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]");
+
 final RegExp _control = RegExp(r'^\s*\{\s*"(end|error|received|call)"\s*:');
 
 /// One call over WebSockets without its I/O, for methods that take a stream.
@@ -37,21 +40,23 @@ final class Conversation<O> {
 
   /// The next connection: its address, its protocols and its headers. What a
   /// browser cannot send as a header goes elsewhere ([withHeaders] is false).
-  /// Throws [CallTimeoutException] where no time is left.
+  /// Throws [CallTimeoutException] where no time is left, and
+  /// [UnauthenticatedException] where a browser cannot send [token].
   (Uri, List<String>, Map<String, String>) connection(
     String? token, {
     required bool withHeaders,
   }) {
     final url = exchange.url;
     final address = url.replace(scheme: url.scheme == 'https' ? 'wss' : 'ws');
+    final own = exchange.headers(token);
+    final caller = withHeaders ? null : _caller(own['authorization']);
     final headers = {
-      ...exchange.headers(token),
+      ...own,
       ...exchange.begin(),
       if (exchange.received > 0) 'last-event-id': '${exchange.received}',
     };
     exchange.attempts++;
     if (withHeaders) return (address, const [_protocol], headers);
-    final caller = headers['authorization'];
     return (
       address.replace(
         queryParameters: {
@@ -65,12 +70,31 @@ final class Conversation<O> {
             if (headers[header] case final value?) name: value,
         },
       ),
-      [
-        _protocol,
-        if (caller != null && caller.startsWith('Bearer '))
-          '$_bearer${caller.substring(7)}',
-      ],
+      [_protocol, if (caller != null) caller],
       const {},
+    );
+  }
+
+  /// The subprotocol that says who calls.
+  String? _caller(String? authorization) {
+    if (authorization == null || !authorization.startsWith('Bearer ')) {
+      return null;
+    }
+    final token = authorization.substring(7);
+    final illegal = _illegal.stringMatch(token);
+    if (illegal == null) return '$_bearer$token';
+    throw UnauthenticatedException(
+      Problem(
+        type: 'Unauthenticated',
+        code: Code.unauthenticated,
+        status: 401,
+        detail: 'a browser cannot send a token with "$illegal" by WebSocket',
+        fields: const {},
+        callId: exchange.id,
+      ),
+      hint:
+          'give a token of letters, digits, "-", "_" and ".", as a JWT is '
+          '(base64url without padding)',
     );
   }
 
@@ -87,10 +111,12 @@ final class Conversation<O> {
     }
     final count = found['received'];
     if (exchange.isOpen && count is int && count < outbox.confirmed) {
-      throw exchange.cut('the server does not have the call any more');
+      throw exchange.forgotten();
     }
     _received(count ?? 0, outbox.rewind);
-    exchange.isOpen = true;
+    exchange
+      ..isOpen = true
+      ..isRenewed = false;
   }
 
   /// The items (one or none) that a frame is. Throws the exception that the

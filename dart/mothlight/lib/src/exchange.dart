@@ -19,6 +19,9 @@ const Set<String?> _refusals = {null, 'Overloaded', 'QuotaExceeded'};
 
 const Set<int> _gateway = {502, 503, 504};
 
+/// The media type of a call's status.
+const String statusType = 'application/vnd.mothlight.call+json';
+
 /// How long the server is left alone that says "not yet" at once.
 const Duration _again = Duration(milliseconds: 100);
 
@@ -117,7 +120,8 @@ final class Exchange<O> extends Reading<O> {
   /// Requests that were made.
   int attempts = 0;
 
-  /// Whether it was sent with a token that was asked for anew.
+  /// Whether it was sent with a token that was asked for anew, and nothing has
+  /// come of it yet.
   bool isRenewed = false;
 
   bool _hasToken = false;
@@ -141,12 +145,15 @@ final class Exchange<O> extends Reading<O> {
   };
 
   /// The headers that the options and [token] are, names in lower case.
-  Map<String, String> headers(String? token) => {
-    if (token != null) 'authorization': 'Bearer $token',
-    if (options.priority case final priority?) 'priority': 'u=$priority',
-    for (final MapEntry(:key, :value) in options.headers.entries)
-      key.toLowerCase(): value,
-  };
+  Map<String, String> headers(String? token) {
+    _hasToken = token != null;
+    return {
+      if (token != null) 'authorization': 'Bearer $token',
+      if (options.priority case final priority?) 'priority': 'u=$priority',
+      for (final MapEntry(:key, :value) in options.headers.entries)
+        key.toLowerCase(): value,
+    };
+  }
 
   /// The headers that make the call: its name, and how long it may take.
   /// Throws [CallTimeoutException] where no time is left for it.
@@ -167,7 +174,6 @@ final class Exchange<O> extends Reading<O> {
   /// The next request, which [abort] closes.
   RawRequest request(String? token, Future<void> abort) {
     attempts++;
-    _hasToken = token != null;
     final sent = headers(token);
     final headersOfAll = {
       'accept-encoding': 'identity',
@@ -204,6 +210,15 @@ final class Exchange<O> extends Reading<O> {
       abort: abort,
     );
   }
+
+  /// The request for its status, which is refused as its socket was: a browser
+  /// does not show its page why a socket was refused.
+  RawRequest look(String? token, Future<void> abort) => RawRequest(
+    method: 'GET',
+    url: resource,
+    headers: {...headers(token), 'accept': statusType},
+    abort: abort,
+  );
 
   /// How long the next answer's head may be waited for.
   Duration get silence =>
@@ -275,12 +290,17 @@ final class Exchange<O> extends Reading<O> {
   }
 
   /// The exception of a stream without its end.
-  ConnectionException cut(String reason) => ConnectionException(
+  ConnectionException cut(String reason, {String? hint}) => ConnectionException(
     'the stream ended before its end, after $received items: $reason',
     url: url,
     received: received,
+    hint: hint,
     callId: id,
   );
+
+  /// The exception of a stream that the server knows nothing of any more.
+  ConnectionException forgotten() =>
+      cut('the server does not have the call any more', hint: forgottenHint);
 
   /// The exception of a deadline that is over.
   CallTimeoutException timedOut() =>
@@ -296,6 +316,7 @@ final class Exchange<O> extends Reading<O> {
   Duration refused(Answer answer) {
     if (answer.status == 202 && asks) {
       patience.progress();
+      isRenewed = false;
       return _again;
     }
     final problem = answer.problem;
@@ -307,9 +328,9 @@ final class Exchange<O> extends Reading<O> {
     if (type == 'CallNotFound' && asks && !isKnown) {
       if (received > 0) {
         over();
-        throw cut('the server does not have the call any more');
+        throw forgotten();
       }
-      asks = false;
+      asks = isOpen = false;
       pause = patience.pause();
     } else if ((answer.status == 429 || answer.status == 503) &&
         _refusals.contains(type) &&
@@ -337,6 +358,8 @@ final class Exchange<O> extends Reading<O> {
             'look whether ${method.contract.name} is served at $base',
           'Unauthenticated' when !_hasToken =>
             'the server asks who calls: give the Transport a token',
+          'Cancelled' when !isKnown => cancelledThere,
+          'ItemsGone' when problem['last'] == 0 => forgottenHint,
           _ => null,
         },
       );

@@ -18,6 +18,7 @@ String hintFor(Uri url, String reason) {
   ])) {
     return _browser(url);
   }
+  if (says(const ['failed to connect websocket'])) return _browserSocket(url);
   if (says(const ['certificate_verify_failed', 'certificate'])) {
     return 'the certificate of ${url.host} is not trusted here; on a phone '
         'install the authority that signed it, or use http while developing';
@@ -76,6 +77,17 @@ String contractHint(String command) =>
     'the server has another version of the service; make the package anew: '
     '$command';
 
+/// What happened to a call that the server has cancelled and this side has not.
+const String cancelledThere =
+    'cancelled on the server: nobody was connected to it for its grace '
+    '(usually 30 s), or another client stopped it';
+
+/// What a developer may do about a stream that the server has forgotten.
+const String forgottenHint =
+    'the server gives a call up when nobody was connected to it for its grace '
+    '(usually 30 s), forgets it some minutes later, and at once when it is '
+    'started anew: begin the call again';
+
 /// Whether [host] is this machine, or this phone.
 bool isLoopback(String host) =>
     host == 'localhost' ||
@@ -119,7 +131,8 @@ String _unreachable(Uri url) {
   if (url.host == _emulatorHost) {
     return '$_emulatorHost is the host machine for the Android emulator '
         'alone: elsewhere use 127.0.0.1, on a device the machine\'s address '
-        'in the network';
+        'in the network; and Android 17 wants ACCESS_LOCAL_NETWORK for it, '
+        'on some emulators';
   }
   if (isLoopback(url.host)) {
     return 'look whether the server is up, and not stopped in a debugger';
@@ -127,7 +140,8 @@ String _unreachable(Uri url) {
   if (isLocalNetwork(url.host)) {
     return 'are both in the same Wi-Fi, does a firewall let port ${url.port} '
         'in, and may the app use the local network? iOS asks for it '
-        '(NSLocalNetworkUsageDescription), as Android 16 and newer do';
+        '(NSLocalNetworkUsageDescription), and Android from 17 on '
+        '(ACCESS_LOCAL_NETWORK)';
   }
   return 'look whether this device has a network, and ${_authority(url)} is '
       'right';
@@ -141,6 +155,12 @@ String _browser(Uri url) =>
     'the server is down, or its CORS settings do not allow this page (start '
     'it with --cors), or a page of https calls http: the browser hides which, '
     'its console (F12) tells. Look at $url';
+
+// Only said where HTTP to the same server does what it should.
+String _browserSocket(Uri url) =>
+    'the server answers by HTTP, but opens no WebSocket: does a proxy before '
+    'it pass them on (Upgrade), and does the setting cors name the origin of '
+    'this page? The console of the browser (F12) tells more. Look at $url';
 
 const String _macOs =
     'macOS: add com.apple.security.network.client to both files of '

@@ -11,6 +11,9 @@ const bool socketsSendHeaders = true;
 /// The platform's own client, with our times.
 http.Client newClient() => IOClient(newHttpClient());
 
+/// Whether [client] takes a body as it leaves.
+bool clientStreams(http.Client client) => client is IOClient;
+
 /// Opens a WebSocket by dart:io, which can send headers.
 Future<MessageSocket> connectSocket(
   Uri url,

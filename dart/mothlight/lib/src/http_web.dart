@@ -12,6 +12,9 @@ const bool socketsSendHeaders = false;
 /// The platform's own client.
 http.Client newClient() => http.Client();
 
+/// Whether [client] takes a body as it leaves.
+bool clientStreams(http.Client client) => false;
+
 /// Opens the browser's WebSocket. It has no headers: give [headers] as
 /// subprotocol or query. It bounds no message ([maxMessage]) by itself.
 Future<MessageSocket> connectSocket(
@@ -37,7 +40,8 @@ Future<MessageSocket> connectSocket(
     throw AdapterException(
       error is WebSocketException ? error.message : '$error',
       cause: error,
-      isPermanent: error is Error,
+      // What the constructor throws is about what it was given.
+      isPermanent: error is! WebSocketException,
     );
   }
   if (socket == null) {

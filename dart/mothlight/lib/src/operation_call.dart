@@ -11,9 +11,6 @@ import 'server_stream.dart';
 import 'session.dart';
 import 'unary.dart';
 
-/// The media type of a call's status.
-const String statusType = 'application/vnd.mothlight.call+json';
-
 /// An [Operation] over HTTP.
 final class OperationCall<T> implements Operation<T> {
   /// The call [id] of [_method].

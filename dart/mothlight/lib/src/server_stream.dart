@@ -140,7 +140,9 @@ final class ServerStream<O> implements LiveCall {
       final answer = await connection.read(maxProblem);
       throw foreign(answer, url: _exchange.url, callId: _exchange.id);
     }
-    _exchange.isOpen = true;
+    _exchange
+      ..isOpen = true
+      ..isRenewed = false;
     _alive = Stopwatch()..start();
     tell(_exchange.options.onMetadata, _exchange.metadata(head));
     _tell(StreamState.live);

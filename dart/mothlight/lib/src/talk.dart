@@ -167,6 +167,9 @@ final class _Talk<I, O> implements LiveCall {
       await _connect(conversation, feeder);
     } on _Refused catch (refused) {
       final answer = await refused.connection.read(maxProblem);
+      if (refused.hidden case final error? when refused.isWell(answer)) {
+        return conversation.lost(error: error);
+      }
       return _session.refused(
         conversation.exchange,
         _ending!,
@@ -192,8 +195,12 @@ final class _Talk<I, O> implements LiveCall {
     );
     if (_wasPaused) return;
     final abort = _abort = Completer<void>();
-    final silence = Timer(exchange.patience.idle, () {
-      if (!abort.isCompleted) abort.complete();
+    final idle = exchange.patience.idle;
+    var isSilent = false;
+    final silence = Timer(idle, () {
+      if (abort.isCompleted) return;
+      isSilent = true;
+      abort.complete();
     });
     final connecting = adapter.connect(
       url,
@@ -202,18 +209,21 @@ final class _Talk<I, O> implements LiveCall {
       maxMessage: max(_session.maxAnswer, maxProblem),
       abort: abort.future,
     );
+    final MessageSocket socket;
     try {
-      _socket = await ending.guard(connecting);
-      silence.cancel();
-      await _listen(_socket!, conversation, feeder);
+      socket = await ending.guard(connecting);
     } on AdapterException catch (error) {
-      final response = error.response;
-      if (response == null) rethrow;
-      throw _Refused(
-        Connection(exchange, ending)
-          ..generation = generation
-          ..response = response,
-      );
+      if (isSilent) throw Silence(idle);
+      final connection = Connection(exchange, ending)..generation = generation;
+      if (error.response case final response?) {
+        throw _Refused(connection..response = response);
+      }
+      if (adapter.sendsSocketHeaders || error.isPermanent || _wasPaused) {
+        rethrow;
+      }
+      unawaited(abort.future.then((_) => connection.close()));
+      await connection.open(adapter, (abort) => exchange.look(token, abort));
+      throw _Refused(connection, error);
     } catch (_) {
       if (!abort.isCompleted) abort.complete();
       unawaited(
@@ -223,6 +233,7 @@ final class _Talk<I, O> implements LiveCall {
     } finally {
       silence.cancel();
     }
+    await _listen(_socket = socket, conversation, feeder);
   }
 
   Future<void> _listen(
@@ -301,7 +312,15 @@ final class _Talk<I, O> implements LiveCall {
 
 /// The server has answered, and not with a socket.
 final class _Refused implements Exception {
-  const _Refused(this.connection);
+  const _Refused(this.connection, [this.hidden]);
 
   final Connection connection;
+
+  /// What a browser says, which hides the answer: then it is that of another
+  /// request to the same server.
+  final AdapterException? hidden;
+
+  /// Whether [answer] to the other request refuses nothing: it is the socket
+  /// that fails. A new call has no status yet, and is not found.
+  bool isWell(Answer answer) => answer.isSuccess || answer.status == 404;
 }

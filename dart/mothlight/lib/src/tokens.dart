@@ -11,7 +11,7 @@ final class Tokens {
   final FutureOr<String?> Function({required bool force})? _source;
   Future<String?>? _renewing;
   int _generation = 0;
-  String? _given, _refused, _renewed;
+  String? _said, _refused, _renewed;
 
   /// Counts the tokens that were asked for anew: take it before [current].
   int get generation => _generation;
@@ -19,10 +19,10 @@ final class Tokens {
   /// The token for a request.
   Future<String?> current() async {
     if (_renewing case final renewing?) return renewing;
-    final token = await _asked(force: false);
+    final token = _said = await _asked(force: false);
     // A source that does not keep what it was forced to make gives the refused
     // one again.
-    return _given = token != null && token == _refused ? _renewed : token;
+    return token != null && token == _refused ? _renewed : token;
   }
 
   /// The token after one of [generation] was refused; null where there is
@@ -35,11 +35,11 @@ final class Tokens {
   }
 
   Future<String?> _renew() async {
-    final refused = _given;
+    final refused = _said;
     try {
       final token = await _asked(force: true);
       _refused = refused;
-      return _given = _renewed = token;
+      return _renewed = token;
     } finally {
       _generation++;
       _renewing = null;

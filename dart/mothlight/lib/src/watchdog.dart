@@ -8,12 +8,19 @@ final class Watchdog {
   }
 
   final Duration _limit;
+  Duration _more = Duration.zero;
   final void Function() _bite;
   final Stopwatch _since = Stopwatch()..start();
   Timer? _timer;
 
-  /// Something was heard.
-  void heard() => _since.reset();
+  /// The silence after which it bites.
+  Duration get limit => _limit + _more;
+
+  /// Something was heard; the next thing may take so much [more].
+  void heard([Duration more = Duration.zero]) {
+    _more = more;
+    _since.reset();
+  }
 
   /// A stream, each chunk of which is heard.
   Stream<List<int>> over(Stream<List<int>> chunks) => chunks.map((chunk) {
@@ -36,7 +43,7 @@ final class Watchdog {
 
   // One timer that is set anew when it rings costs less than one a chunk.
   void _look() {
-    final left = _limit - _since.elapsed;
+    final left = limit - _since.elapsed;
     if (left > Duration.zero) {
       _timer = Timer(left, _look);
     } else {
