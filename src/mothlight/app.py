@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from secrets import token_hex
@@ -102,6 +103,7 @@ class App:
                 max_age=86_400,
             )
         self._started, self._was_started = 0, False
+        self._end: float | None = None  # when the time to drain is over, once it has begun
 
     def with_settings(self, **options: Any) -> App:
         """The same services deployed otherwise: these settings go before the App's own."""
@@ -146,17 +148,24 @@ class App:
             await self.backend.start()
             await self.calls.start()
             self.upgrades.start()
+            self._end = None
             if self._observer:
                 self._observer.start()
         self._started += 1
         self._was_started = True
 
+    def drain(self) -> None:
+        """Begins to stop: takes no new sockets, and the ``drain`` seconds count from here on."""
+        self.upgrades.drain()
+        self._end = time.monotonic() + self.settings.drain
+
     async def stop(self) -> None:
-        """Lets accepted calls end for ``drain`` seconds, then ends the workers."""
+        """Lets accepted calls end until ``drain`` seconds are over, then ends the workers."""
         self._started -= 1
         if self._started == 0:
-            await self.calls.stop(self.settings.drain)
-            await self.backend.stop(self.settings.drain)
+            end = time.monotonic() + self.settings.drain if self._end is None else self._end
+            await self.calls.stop(max(0.0, end - time.monotonic()))
+            await self.backend.stop(max(0.0, end - time.monotonic()))
             if self._observer:
                 await asyncio.to_thread(self._observer.stop)
 

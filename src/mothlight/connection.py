@@ -67,6 +67,7 @@ class Connection(HttpToolsProtocol):
         self._awaits_head = True
         self._alarm = Alarm(self.loop, self.timeout_keep_alive_handler)
         self._send_timer: asyncio.TimerHandle | None = None
+        self._unread = 0
         self._running: Any = None
         self._short = Short(self)
         if len(self.connections) > self.max_connections:
@@ -191,12 +192,21 @@ class Connection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._send_timer = self.loop.call_later(self.send_timeout, self.transport.abort)
+        self._unread = self.transport.get_write_buffer_size()
+        self._send_timer = self.loop.call_later(self.send_timeout, self._look)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._send_timer is not None:
             self._send_timer.cancel()
+
+    def _look(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left >= self._unread:
+            self.transport.abort()
+            return
+        self._unread = left  # a large answer on a slow line
+        self._send_timer = self.loop.call_later(self.send_timeout, self._look)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
@@ -271,16 +281,19 @@ class Short:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        return self.body
+        body, self.body = self.body, b""
+        return body
 
     def submit(self) -> None:
         """Hands the call, whose body is whole, to the backend."""
-        connection = self.connection
+        connection, headers, body = self.connection, self.headers, self.body
         self.is_open, self.keep_alive = False, not connection.is_draining
         if self._timer is not None:
             self.give_up()
+        # A connection may be idle for long: what it was asked is not kept meanwhile.
+        self.headers, self.body, connection.headers = {}, b"", []
         try:
-            future = connection.rest.submit(self._call, self.headers, self.body)
+            future = connection.rest.submit(self._call, headers, body)
         except Exception as error:
             self._write(connection.rest.refuse(self._call, error))
             return

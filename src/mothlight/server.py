@@ -21,6 +21,10 @@ from .app import App
 from .backend.base import StartupError
 from .connection import Connection
 from .memory import settle
+from .settings import Settings
+
+_PARTING = 0.5
+"""Seconds that the end of a call may take when the time to drain is over."""
 
 log = logging.getLogger("mothlight")
 
@@ -44,12 +48,13 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 http=type("Protocol", (Connection,), bounds),
-                ws=partial(_socket, settings.send_timeout),  # type: ignore[arg-type]
+                ws=partial(_socket, settings),  # type: ignore[arg-type]
                 ws_max_size=settings.max_body,
                 ws_per_message_deflate=False,
                 ws_ping_interval=settings.heartbeat,
                 ws_ping_timeout=settings.send_timeout,
                 lifespan="on",
+                proxy_headers=False,  # ``http.peer`` reads them, for all ways alike
                 access_log=False,
                 log_config=None,
                 server_header=False,
@@ -90,9 +95,10 @@ class Server(uvicorn.Server):
         ends the workers."""
         protocol: Any = self.config.http_protocol_class
         protocol.is_draining = True
-        self.app.upgrades.drain()
+        self.app.drain()
         listeners = [
-            socket.socket(fileno=os.dup(listener.fileno()))
+            # On Windows a socket is no file descriptor, which os.dup() takes.
+            socket.fromfd(listener.fileno(), listener.family, listener.type, listener.proto)
             for server in self.servers
             for listener in server.sockets
         ]
@@ -102,6 +108,9 @@ class Server(uvicorn.Server):
         for listener in listeners:
             await self._take_in(listener)
         await super().shutdown(sockets)
+        # What was cancelled when the time was over tells its client so.
+        if (tasks := list(self.server_state.tasks)) and not self.force_exit:
+            await asyncio.wait(tasks, timeout=_PARTING)
 
     async def _take_in(self, listener: socket.socket) -> None:
         """Accepts who has connected and was not accepted yet, and stops listening."""
@@ -140,13 +149,14 @@ class Server(uvicorn.Server):
         return "\n".join(lines)
 
 
-def _socket(send_timeout: float, **given: Any) -> asyncio.Protocol:
+def _socket(settings: Settings, **given: Any) -> asyncio.Protocol:
     """The protocol of a connection that has become a WebSocket; until there is one, the start of
     the server does not wait for the import."""
     from .websocket import WebSocket
 
     made = WebSocket(**given)
-    made.send_timeout = send_timeout
+    made.send_timeout, made.body_timeout = settings.send_timeout, settings.body_timeout
+    made.max_json = settings.max_json
     return made
 
 

@@ -33,7 +33,12 @@ class Settings(BaseSettings):
         1, description="worker processes for each service; 0 runs the models in this process"
     )
     start_timeout: PositiveFloat = Field(300.0, description="seconds a worker may take to load")
-    drain: float = Field(30.0, ge=0, description="seconds that accepted calls get when we stop")
+    drain: float = Field(
+        30.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="seconds that accepted calls get when we stop, those in the background, too",
+    )
     max_queue: PositiveInt = Field(1024, description="calls that may wait for each service")
     max_queue_bytes: PositiveInt = Field(
         256 * 1024 * 1024, description="bytes of requests that may wait for each service"
@@ -91,7 +96,8 @@ class Settings(BaseSettings):
     )
     max_body: PositiveInt = Field(32 * 1024 * 1024, description="bytes of a request's body")
     max_json: PositiveInt = Field(
-        4 * 1024 * 1024, description="bytes of JSON in it; large files go as multipart or raw"
+        4 * 1024 * 1024,
+        description="bytes of JSON, or of a urlencoded form; large files go as multipart or raw",
     )
     max_parts: PositiveInt = Field(64, description="parts of a multipart body")
     max_string: PositiveInt = Field(
@@ -105,7 +111,9 @@ class Settings(BaseSettings):
         60.0, description="seconds a client may read nothing of what is sent to it"
     )
     keep_alive: PositiveFloat = Field(
-        75.0, description="seconds an idle connection is kept; dart:io keeps it 15 s"
+        75.0,
+        allow_inf_nan=False,
+        description="seconds an idle connection is kept; dart:io keeps it 15 s",
     )
     heartbeat: PositiveFloat = Field(15.0, description="seconds between heartbeats of a stream")
 
@@ -130,7 +138,9 @@ class Settings(BaseSettings):
     @field_validator("cors", "device", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return [part for part in map(str.strip, value.split(",")) if part]
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -386,6 +386,7 @@ def test_http_to_a_method_that_takes_a_stream(url: str, client: TestClient) -> N
         answer = httpx2.request(verb, f"{url}/booth/echo", trust_env=False, json="a")
         assert (answer.status_code, answer.json()["type"]) == (426, "UpgradeRequired")
         assert answer.headers["upgrade"] == "websocket"
+        assert "upgrade" in answer.headers["connection"].lower()  # RFC 9110, 7.8
 
 
 def _authenticate(who: Credentials) -> Principal:

@@ -67,8 +67,11 @@ def test_pages(asks: Any) -> None:
     contract = asks("GET", "/contract")
     etag = contract.headers["etag"]
     assert etag == f'"{contract.json["hash"]}"'
-    again = asks("GET", "/contract", headers={"if-none-match": etag})
-    assert (again.status, again.body) == (304, b"")
+    for known in (etag, f"W/{etag}", f'"other", W/{etag}', "*"):  # RFC 9110, 13.1.2
+        again = asks("GET", "/contract", headers={"if-none-match": known})
+        assert (again.status, again.body) == (304, b"")
+    for other in ('"other"', etag.strip('"'), ""):
+        assert asks("GET", "/contract", headers={"if-none-match": other}).status == 200
     assert asks("GET", "/openapi.json").json["openapi"] == "3.2.0"
     assert asks("GET", "/openapi.json", query="version=1").status == 400
     assert asks("GET", "/docs").headers["content-type"].startswith("text/html")
@@ -246,6 +249,33 @@ class Errand:
         Errand.begun.set()
         await asyncio.sleep(0.3)
         Errand.done.append(what)
+
+
+def test_the_time_to_drain_is_counted_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        made = App(Desk, workers=0, drain=10)
+        given: list[float] = []
+        for part in (made.calls, made.backend):
+            stop = part.stop
+
+            async def stops(grace: float, stop: Any = stop) -> None:
+                given.append(grace)
+                await asyncio.sleep(0.1)
+                await stop(grace)
+
+            monkeypatch.setattr(part, "stop", stops)
+        async with made:
+            pass
+        assert given[0] == pytest.approx(10, abs=0.05) and given[1] < 9.95
+        async with made:
+            made.drain()  # the server, which waits for its connections
+            await asyncio.sleep(0.1)
+        assert given[2] < 9.95 and given[3] < 9.85
+        async with made:
+            pass
+        assert given[4] == pytest.approx(10, abs=0.05), "it was started again"
+
+    run(main())
 
 
 def test_a_drain_lets_calls_in_the_background_end(run: Run) -> None:

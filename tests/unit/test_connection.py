@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from asgi import Exchange
 from desk import Desk
 from uvicorn.server import ServerState
 
-from live import wait_until
+from live import multipart, wait_until
 from mothlight import App, metrics
 from mothlight.backend.base import Reply, Request
 from mothlight.backend.promise import Promise
@@ -268,6 +269,7 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.unsent = 0
         self.is_closed = self.is_paused = False
 
     def write(self, data: Any) -> None:
@@ -280,6 +282,9 @@ class Transport(asyncio.Transport):
         self.is_closed = True
 
     abort = close
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def pause_reading(self) -> None:
         self.is_paused = True
@@ -489,15 +494,18 @@ def test_a_call_that_was_accepted_is_answered_while_draining(front: Any) -> None
     front(work)
 
 
-def test_the_end_of_grace_is_told(front: Any) -> None:
+@pytest.mark.parametrize("path", ["/desk/echo", "/desk/echo?x=1"])  # the short way, and ASGI's
+def test_the_end_of_grace_is_told(front: Any, path: str, caplog: pytest.LogCaptureFixture) -> None:
     async def work(backend: Front, made: Any, transport: Transport) -> None:
-        made.data_received(GOOD)
+        made.data_received(post(path, NOTE))
+        await until(lambda: backend.futures)
         made.shutdown()
         for waiting in made.tasks:  # as uvicorn does it: who hears of it must not change the set
             waiting.cancel(msg="Task cancelled, timeout graceful shutdown exceeded")
         await until(lambda: transport.is_closed)
         assert transport.written.startswith(b"HTTP/1.1 503")
         assert b"the server is stopping" in transport.written
+        assert not caplog.text
 
     front(work)
 
@@ -540,6 +548,58 @@ def test_a_body_on_its_way_is_waited_for_while_draining(front: Any) -> None:
         assert transport.written.startswith(b"HTTP/1.1 200")
 
     front(work)
+
+
+def test_an_idle_connection_keeps_nothing_of_what_it_was_asked(front: Any) -> None:
+    async def work(backend: Front, made: Any, transport: Transport) -> None:
+        for pieces in ([GOOD], [GOOD[:-5], GOOD[-5:]]):
+            for piece in pieces:
+                made.data_received(piece)
+            assert backend.asked.pop().payload == Payload(NOTE)
+            backend.futures[-1].set_result(REPLY)
+            await until(lambda: made.cycle.response_complete)
+            assert (made._short.headers, made._short.body, made.headers) == ({}, b"", [])
+
+    front(work)
+
+
+@pytest.mark.parametrize(
+    ("client", "named", "whose"),
+    [
+        ("2001:db8::1", "", "2001:db8::/64"),
+        ("127.0.0.1", "203.0.113.9, 127.0.0.1", "203.0.113.9"),
+        ("127.0.0.1", "203.0.113.9:51234", "203.0.113.9"),
+        ("::1", "[2001:db8::2]:443", "2001:db8::/64"),
+        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),
+    ],
+)
+def test_both_ways_tell_callers_apart_alike(
+    front: Any, monkeypatch: pytest.MonkeyPatch, client: str, named: str, whose: str
+) -> None:
+    async def work(backend: Front, made: Any, transport: Transport) -> None:
+        made.client = (client, 50_000)
+        for path in ("/desk/echo", "/desk/echo?x=1"):  # the short way, and ASGI's
+            made.data_received(post(path, NOTE, f"x-forwarded-for: {named}"))
+            await until(lambda: backend.futures)
+            assert backend.asked[-1].principal == whose
+            backend.futures.pop().set_result(REPLY)
+            await until(lambda: made.cycle.response_complete)
+
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # what uvicorn would do with them
+    front(work)
+
+
+def test_who_reads_slowly_is_waited_for_and_who_reads_nothing_is_not(front: Any) -> None:
+    async def work(backend: Front, made: Any, transport: Transport) -> None:
+        transport.unsent = 1_000_000
+        made.pause_writing()
+        for _ in range(30):
+            await asyncio.sleep(0.02)
+            transport.unsent -= 1
+            assert not transport.is_closed
+        await until(lambda: transport.is_closed)
+
+    front(work, send_timeout=0.2)
 
 
 def test_who_does_not_read_is_asked_to_wait(front: Any, ways: list[str]) -> None:
@@ -602,6 +662,40 @@ def test_a_server_that_stops_answers_what_it_has_accepted() -> None:
         assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"\r\n1")
         stopping.join(20)
         assert not stopping.is_alive()
+
+
+def test_a_server_that_stops_takes_its_time_once() -> None:
+    client = served(drain=1)
+    asked = post("/desk/wait", b"1")
+    with wire(client.url) as first, wire(client.url) as second:
+        first.send(post("/desk/wait", b"1", "prefer: respond-async"))
+        assert first.answer().startswith(b"HTTP/1.1 202")
+        second.send(asked)
+        assert desk.hold.began.wait(10)
+        begin = time.monotonic()
+        client.close()  # it waits for connections, then for the background, then for the models
+        assert 0.9 < time.monotonic() - begin < 1.9
+        assert second.answer().startswith(b"HTTP/1.1 503")
+
+
+def test_a_slow_download_is_not_cut() -> None:
+    half = b"x" * 6_000_000
+    body, kind = multipart(
+        ('content-disposition: form-data; name="left"; filename="a"', half),
+        ('content-disposition: form-data; name="right"; filename="b"', half),
+    )
+    with served(max_body=32 << 20, send_timeout=1) as client, wire(client.url) as opened:
+        opened.send(post("/desk/join", body, kind=kind))
+        head = opened.file.readline()
+        while (line := opened.file.readline()) != b"\r\n":
+            head += line
+        assert head.startswith(b"HTTP/1.1 200")
+        left = 2 * len(half)
+        while left:
+            piece = opened.file.read(min(left, 250_000))
+            assert piece, f"cut, {left} bytes before its end"
+            left -= len(piece)
+            time.sleep(0.05)  # 2.4 seconds in all
 
 
 # The alarm

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mothlight import App, Principal, QuotaExceeded, metrics
 from mothlight.backend.base import Reply, Request
-from mothlight.calls.quota import _SWEEP, Bucket, Quota, network
+from mothlight.calls.quota import _SWEEP, Bucket, Quota
 from mothlight.errors import Overloaded
 from mothlight.schema import Payload
 from mothlight.service import Service
@@ -257,26 +257,8 @@ def test_who_has_no_name_is_told_apart_by_his_address(run: Run) -> None:
         refused(quota, by("", "192.0.2.1"))
         quota.unary(by("", "192.0.2.2"))
         quota.unary(by("192.0.2.1"))  # a principal who is called so is another
-        quota.unary(by("", "2001:db8:0:1::1"))
-        refused(quota, by("", "2001:db8:0:1:ffff::2"))  # of the same network
-        quota.unary(by("", "2001:db8:0:2::1"))
 
     run(main())
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("", ""),
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8::1", "2001:db8::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("not:an:address", "not:an:address"),
-    ],
-)
-def test_networks(address: str, expected: str) -> None:
-    assert network(address) == expected
 
 
 def test_callers_who_are_away_are_forgotten(run: Run) -> None:

@@ -17,6 +17,7 @@ from desk import Desk
 
 from mothlight import App, Image
 from mothlight.calls.identity import public
+from mothlight.protocols import http
 
 KEY = "3f2b8c1d9e7a4650b1c2d3e4f5a69788"
 
@@ -252,6 +253,11 @@ def test_limits(asks: Any) -> None:
     assert (answer.status, answer.problem["what"]) == (413, "the number of parts")
     answer = asks("GET", "/desk/find", query="&".join(["x=1"] * 9), settings={"max_parts": 8})
     assert answer.status == 400
+    urlencoded = {"content-type": "application/x-www-form-urlencoded"}
+    form_of = b"text=" + b"%41" * 400
+    assert asks("POST", "/desk/echo", form_of, headers=urlencoded).status == 200
+    answer = asks("POST", "/desk/echo", form_of, headers=urlencoded, settings={"max_json": 1000})
+    assert (answer.status, answer.problem["limit"]) == (413, 1000)
 
 
 # Time
@@ -319,18 +325,64 @@ def test_a_client_that_leaves_cancels_its_call(run: Run) -> None:
     run(main())
 
 
-def test_a_server_that_cancels_a_request_is_obeyed(run: Run) -> None:
+@pytest.mark.parametrize("headers", [{}, {"prefer": "respond-async, wait=9"}])
+def test_a_request_that_the_server_cancels_is_answered(run: Run, headers: dict[str, str]) -> None:
     async def main() -> None:
-        async with app() as made:
-            task = asyncio.create_task(Exchange(made, "POST", "/desk/wait", b"1", headers=JSON)())
+        async with app(drain=0) as made:
+            wait = Exchange(made, "POST", "/desk/wait", b"1", headers={**JSON, **headers})
+            task = asyncio.create_task(wait())
             while not desk.hold.began.is_set():
                 await asyncio.sleep(0.002)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            desk.hold.go.set()
+            answer = await task
+            assert (answer.status, answer.problem["reason"]) == (503, "the server is stopping")
+            assert not task.cancelling()
 
     run(main())
+
+
+def test_who_waits_for_a_call_is_answered_when_the_server_cancels_it(run: Run) -> None:
+    async def main() -> None:
+        async with app(drain=0) as made:
+            named = {**JSON, "prefer": "respond-async", "idempotency-key": KEY}
+            assert (await ask(made, "POST", "/desk/wait", 1, headers=named)).status == 202
+            wait = Exchange(made, "GET", f"/calls/{KEY}", headers={"prefer": "wait=9"})
+            task = asyncio.create_task(wait())
+            await asyncio.sleep(0.05)
+            task.cancel()
+            answer = await task
+            assert (answer.status, answer.problem["reason"]) == (503, "the server is stopping")
+
+    run(main())
+
+
+def test_whose_call_it_is() -> None:
+    def told(named: str) -> str:
+        return http.peer(("127.0.0.1", 1), {b"x-forwarded-for": named.encode()})
+
+    assert told("198.51.100.7, 203.0.113.9 ") == "203.0.113.9"
+    assert told("203.0.113.9, 127.0.0.1") == "203.0.113.9", "two proxies on this machine"
+    assert told("203.0.113.9:51234") == "203.0.113.9", "each connection has another port"
+    assert told("[2001:db8::1]:51234") == told("[2001:db8::1]") == "2001:db8::1"
+    assert told("2001:db8::1") == "2001:db8::1"
+    assert told("127.0.0.1, ::1") == told(" , ") == told("[") == "127.0.0.1"
+    assert http.peer(("192.0.2.1", 1), {b"x-forwarded-for": b"a"}) == "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("", ""),
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff:1:1:2", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("not:an:address", "not:an:address"),
+    ],
+)
+def test_who_has_a_network_is_one_caller(address: str, expected: str) -> None:
+    assert http.caller((address, 1), {}) == expected
 
 
 def test_many_callers_each_get_their_own_answer(run: Run) -> None:

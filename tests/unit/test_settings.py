@@ -48,6 +48,8 @@ def test_origins_are_a_list(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert Settings(cors=origins).cors == origins
     monkeypatch.setenv("MOTHLIGHT_CORS", ",".join(origins))
     assert Settings().cors == origins
+    monkeypatch.setenv("MOTHLIGHT_CORS", "")
+    assert Settings().cors == (), "an origin of no name is none"
     monkeypatch.delenv("MOTHLIGHT_CORS")
     (folder / "mothlight.toml").write_text(f"cors = {list(origins)}\n")
     assert Settings().cors == origins
@@ -56,7 +58,7 @@ def test_origins_are_a_list(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     "wrong",
     [{"port": 70_000}, {"workers": -1}, {"grace": -1}, {"timeout": 0}, {"max_body": 0},
-     {"colour": "red"}, {"max_depth": 0}],
+     {"colour": "red"}, {"max_depth": 0}, {"drain": "inf"}, {"keep_alive": "inf"}, {"device": ""}],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_by_name(wrong: dict[str, object]) -> None:
     (name,) = wrong

@@ -213,6 +213,47 @@ def test_a_client_that_reads_no_more_and_leaves(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("when", ["before the first item", "after it"])
+def test_a_stream_that_the_server_cancels_ends_with_its_reason(run: Run, when: str) -> None:
+    async def main() -> None:
+        async with app() as made:
+            if when == "after it":
+                desk.hold.go.set()
+            headers = {"content-type": "application/json", "accept": "text/event-stream"}
+            exchange = Exchange(made, "POST", "/desk/slow", b"1000000", headers=headers)
+            task = asyncio.create_task(exchange())
+            while not desk.hold.began.is_set() or (when == "after it" and not exchange.answer.body):
+                await asyncio.sleep(0.002)
+            task.cancel()
+            answer = await task
+            assert answer.is_whole
+            if when == "after it":
+                problem = json.loads(events(answer.body)[-1]["data"])
+            else:
+                problem = answer.problem
+            assert (problem["status"], problem["reason"]) == (503, "the server is stopping")
+
+    run(main())
+
+
+def test_a_stream_that_nobody_reads_may_be_cancelled_for_good(run: Run) -> None:
+    async def main() -> None:
+        async with app() as made:
+            desk.hold.go.set()
+            headers = {"content-type": "application/json", "accept": "text/event-stream"}
+            exchange = Exchange(made, "POST", "/desk/slow", b"1000000", headers=headers)
+            exchange.flow.clear()
+            task = asyncio.create_task(exchange())
+            await exchange.sent.wait()
+            for _ in range(2):  # when the time to drain is over, and when the event loop ends
+                task.cancel()
+                await asyncio.sleep(0.01)
+            assert task.done(), "the process would not end"
+            assert isinstance(task.exception(), BrokenOff)
+
+    run(main())
+
+
 def test_a_deadline_ends_a_stream_with_an_error(run: Run) -> None:
     async def main() -> None:
         async with app(heartbeat=0.01) as made:

@@ -11,12 +11,10 @@ counts what it runs itself: two replicas let in twice as much.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from functools import lru_cache
 from typing import Any
 
 from .. import metrics
@@ -77,7 +75,7 @@ class Bucket:
 
 class Quota:
     """``rate`` and ``concurrency`` are for callers whose Principal has none of its own. Callers
-    without a name are told apart by their address: of IPv6 by its network, which one may have."""
+    without a name are told apart as they take turns: by ``Request.principal``."""
 
     def __init__(
         self,
@@ -126,7 +124,7 @@ class Quota:
     def _bucket(self, request: Request) -> Bucket | None:
         """The bucket of a caller; None where nothing limits it."""
         rate, concurrency = self.rate, self.concurrency
-        name, address = "", request.principal
+        name = ""
         if (who := request.quota) is not None:
             name = who.name
             rate = rate if who.rate is None else who.rate
@@ -135,7 +133,7 @@ class Quota:
             rate = None
         if rate is None and concurrency is None:
             return None
-        key = (name, "") if name else ("", network(address))
+        key = (name, "") if name else ("", request.principal)
         bucket = self.buckets.get(key)
         if bucket is None:
             if len(self.buckets) >= self._sweep_at:
@@ -173,17 +171,3 @@ class Quota:
     @property
     def queued(self) -> int:
         return self.backend.queued
-
-
-@lru_cache(maxsize=4096)
-def network(address: str) -> str:
-    """Whom an address stands for: of IPv6 its /64, which the smallest customer has (RFC 6177)."""
-    if ":" not in address:
-        return address
-    try:
-        found = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if mapped := found.ipv4_mapped:
-        return str(mapped)
-    return str(ipaddress.IPv6Network((found, 64), strict=False))

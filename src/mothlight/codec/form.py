@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from pydantic_core import to_json
 
-from ..errors import InvalidRequest, MalformedRequest
+from ..errors import InvalidRequest, MalformedRequest, PayloadTooLarge
 from ..schema import (
     Choice,
     Enum,
@@ -32,7 +32,10 @@ Value = str | Attached
 
 
 def parse_query(query: bytes, settings: Settings) -> list[tuple[str, Value]]:
-    """The names and values of a query string or of a urlencoded body (WHATWG URL, 5.1)."""
+    """The names and values of a query string or of a urlencoded body (WHATWG URL, 5.1). Raises
+    PayloadTooLarge over ``max_json``: an escape costs as much to parse as a value in JSON."""
+    if len(query) > settings.max_json:
+        raise PayloadTooLarge(what="the urlencoded form", limit=settings.max_json)
     try:
         text = query.decode("ascii")
         return list(

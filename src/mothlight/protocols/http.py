@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from functools import lru_cache
@@ -37,6 +38,8 @@ JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 _WHITE = b" \t"
 _OURS = ("127.0.0.1", "::1")
+_FORWARDED = 256
+"""Bytes at the end of an ``X-Forwarded-For`` that are looked at; strangers write its beginning."""
 
 _PATIENCE = 0.05
 """Seconds after which a call is worth watching for its client to leave."""
@@ -111,13 +114,51 @@ def head(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"])
 
 
+def stopping() -> Unavailable:
+    """What to answer where the server cancels the task of a request that has no answer yet: it
+    stops, and the time to drain is over. The task is no longer cancelled."""
+    if (task := asyncio.current_task()) is not None:
+        task.uncancel()
+    return Unavailable(reason="the server is stopping")
+
+
 def peer(client: tuple[str, int] | None, headers: dict[bytes, bytes]) -> str:
-    """Whose call it is, as long as nobody says who he is: the client's address; of a proxy on this
-    machine, the address that the proxy names last."""
+    """Where a request comes from: the client's address; of a proxy on this machine, the last
+    address that it names and that is not of this machine, too."""
     host = client[0] if client else ""
     if host in _OURS and (named := headers.get(b"x-forwarded-for")):
-        return named.rpartition(b",")[2].strip(_WHITE).decode("latin-1")[:64]
+        return _forwarded(named[-_FORWARDED:]) or host
     return host
+
+
+@lru_cache(maxsize=4096)
+def _forwarded(named: bytes) -> str:
+    hosts = [_without_port(entry.strip()) for entry in named.decode("latin-1").split(",")]
+    return next((host for host in reversed(hosts) if host not in _OURS), "")[:64]
+
+
+def _without_port(address: str) -> str:
+    if address.startswith("["):  # RFC 3986, 3.2.2
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
+
+
+def caller(client: tuple[str, int] | None, headers: dict[bytes, bytes]) -> str:
+    """The ``peer`` as others are told apart from it: in IPv6 by its network."""
+    address = peer(client, headers)
+    return _network(address) if ":" in address else address
+
+
+@lru_cache(maxsize=4096)
+def _network(address: str) -> str:
+    """The /64 of an IPv6 address, which the smallest customer has for itself (RFC 6177)."""
+    try:
+        found = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if mapped := found.ipv4_mapped:
+        return str(mapped)
+    return str(ipaddress.IPv6Network((found, 64), strict=False))
 
 
 class Headers(Mapping[str, str]):

@@ -23,7 +23,6 @@ from ..calls.base import Terms
 from ..calls.identity import public
 from ..codec.json import inline
 from ..errors import (
-    CallNotFound,
     Cancelled,
     Error,
     QuotaExceeded,
@@ -139,6 +138,7 @@ class Multiplex:
             name: value for name, value in opening.headers.items() if name == b"x-forwarded-for"
         }
         self._lanes: dict[int, Lane] = {}
+        self._stops: dict[Lane, asyncio.Task[None]] = {}
         self._idle = asyncio.Event()
 
     def drain(self) -> None:
@@ -156,7 +156,7 @@ class Multiplex:
             tasks = [lane.task for lane in self._lanes.values()]
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, *self._stops.values(), return_exceptions=True)
 
     async def _until_idle(self) -> None:
         await self._idle.wait()
@@ -177,16 +177,24 @@ class Multiplex:
                 if lane := self._lanes.get(frame.grant):  # else it has ended meanwhile
                     lane.grant(frame.items)
             elif frame.cancel is not None:
-                await self._cancel(frame.cancel)
+                self._cancel(frame.cancel)
             elif frame.leave is not None and (lane := self._lanes.pop(frame.leave, None)):
                 lane.task.cancel()
                 await asyncio.gather(lane.task, return_exceptions=True)
 
-    async def _cancel(self, number: int) -> None:
-        if lane := self._lanes.get(number):
-            with suppress(CallNotFound):
+    def _cancel(self, number: int) -> None:
+        lane = self._lanes.get(number)
+        if lane is not None and lane not in self._stops and not lane.is_cancelled:
+            self._stops[lane] = asyncio.create_task(self._stop(lane))
+
+    async def _stop(self, lane: Lane) -> None:
+        # A task of its own: a call that another replica runs may take seconds to end.
+        try:
+            with suppress(Error):  # it has ended, or its replica cannot be reached
                 await self.calls.cancel(self.opening.principal.name, lane.call.id)
+        finally:
             lane.cancel()
+            del self._stops[lane]
 
     async def _open(self, number: int, frame: Frame) -> None:
         if number in self._lanes:

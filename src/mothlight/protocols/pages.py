@@ -76,7 +76,7 @@ class Pages:
 
     async def _contract(self, request: Request) -> Response:
         etag = f'"{self.contract["hash"]}"'
-        if request.headers.get("if-none-match") == etag:
+        if _is_known(etag, request.headers.get("if-none-match", "")):
             return Response(status_code=304, headers={"etag": etag})
         return JSONResponse(self.contract, headers={"etag": etag})
 
@@ -98,6 +98,12 @@ class Pages:
             media_type="text/html",
             headers={"content-security-policy": _POLICY, "x-content-type-options": "nosniff"},
         )
+
+
+def _is_known(etag: str, none_match: str) -> bool:
+    """Whether an ``If-None-Match`` names it (RFC 9110, 13.1.2): a weak one is as good."""
+    named = (tag.strip().removeprefix("W/") for tag in none_match.split(","))
+    return any(tag in ("*", etag) for tag in named)
 
 
 def _hashes(page: str, tag: str) -> str:

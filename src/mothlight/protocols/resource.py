@@ -48,6 +48,8 @@ class Resource:
                 answer = await self._get(found, scope, headers, receive, send)
         except http.ClientGone:
             return
+        except asyncio.CancelledError:
+            answer = http.problem(http.stopping())
         except Error as error:
             answer = http.problem(error)
         if answer:

@@ -118,8 +118,7 @@ class Rest:
             call.end(error.code, 200)
             raise
         except asyncio.CancelledError:
-            call.end("cancelled")
-            raise
+            answer = self.refuse(call, http.stopping())
         except Exception as error:
             answer = self.refuse(call, error)
         if answer:
@@ -199,7 +198,7 @@ class Rest:
             seconds = asked if seconds is None else min(asked, seconds)
         deadline = None if seconds is None else call.start + seconds
         first = urgency(headers.get(b"priority"))
-        whose = call.principal.name or http.peer(call.client, headers)
+        whose = call.principal.name or http.caller(call.client, headers)
         return Request(
             method, payload, call.name, deadline, first, whose, call.timeline, call.principal, inbox
         )
@@ -297,7 +296,8 @@ def _misdirected(verbs: dict[str, Method[Any, Any, Any]], path: str) -> http.Ans
     allow = [verb for verb, method in verbs.items() if not method.cardinality.streams_in]
     if allow:
         return http.problem(MethodNotAllowed(path=path, allow=sorted(allow)))
-    return http.problem(UpgradeRequired(path=path), [(b"upgrade", b"websocket")])
+    upgrade = [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]  # RFC 9110, 7.8: both
+    return http.problem(UpgradeRequired(path=path), upgrade)
 
 
 def _is_file(kind: bytes) -> bool:

@@ -128,31 +128,42 @@ async def serve(
     writer = Writer(send, form, call.id, settings.heartbeat)
     flow = Flow(call)
     try:
-        async with aclosing(items):  # type: ignore[type-var]
-            async for payloads in items:
-                flow.sent(len(payloads))
-                await writer.write(form.items(payloads))
-        await writer.end(form.end())
-        return "ok"
-    except Error as error:
-        if not await writer.has_started():
-            raise
-        if call.timeline:
-            call.timeline.error = error
-        problem = error.problem()
-        if (last := form.error(problem)) is None:
-            raise BrokenOff(str(problem["code"]), problem["detail"]) from None
-        await writer.end(last)
-        return str(problem["code"])
+        try:
+            async with aclosing(items):  # type: ignore[type-var]
+                async for payloads in items:
+                    flow.sent(len(payloads))
+                    await writer.write(form.items(payloads))
+            await writer.end(form.end())
+            return "ok"
+        except Error as error:
+            return await _fail(error, call, writer, form)
+        except asyncio.CancelledError:
+            if departure.seen:
+                raise
+            return await _fail(http.stopping(), call, writer, form)
     except asyncio.CancelledError:
-        if not departure.seen:
-            raise
-        task.uncancel()
-        return "cancelled"
+        stopping = http.stopping()
+        if departure.seen:
+            return "cancelled"
+        # Once more, while its end waited for a client that reads nothing.
+        raise BrokenOff(stopping.code.value, stopping.detail) from None
     finally:
         watcher.cancel()
         writer.close()
         flow.close()
+
+
+async def _fail(error: Error, call: Exchange, writer: Writer, form: Any) -> str:
+    """Ends a stream with an error, which is raised where nothing has been sent yet."""
+    if not await writer.has_started():
+        raise error
+    if call.timeline:
+        call.timeline.error = error
+    problem = error.problem()
+    if (last := form.error(problem)) is None:
+        raise BrokenOff(str(problem["code"]), problem["detail"]) from None
+    await writer.end(last)
+    return str(problem["code"])
 
 
 class Writer:
