@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import decimal
+import enum
 import json
 import math
 import uuid
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import Aliased, Circle, Color, Level, Other, Point, Rich, Sealed, Square, Upload
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from mothlight import File
 from mothlight.errors import InvalidRequest, PayloadTooLarge
@@ -238,3 +239,67 @@ def test_a_value_that_does_not_fit_is_an_error_whatever_a_model_does_to_warnings
             shape.encode(["x"])
     with pytest.warns(UserWarning, match="Expected `int`"):  # others' warnings stay what they are
         TypeAdapter(list[int]).dump_json(["x"])  # type: ignore[list-item]
+
+
+class Hue(enum.Enum):
+    RED = "red"
+
+
+class Span(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    of: datetime.timedelta
+    seal: bytes
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    number: int
+    seal: bytes
+    moment: datetime.datetime
+    id: uuid.UUID
+    price: decimal.Decimal
+    hue: Hue
+    unique: set[int]
+    row: tuple[int, ...]
+    point: Point
+    span: Span
+    file: File
+    loose: Annotated[float, Field(allow_inf_nan=True)] = 0.0
+
+
+STRICT = shape_of(Strict)
+_STRICT = {
+    "number": 1, "seal": "AAH/", "moment": "2026-01-01T00:00:00Z", "id": str(uuid.UUID(int=0)),
+    "price": "1.5", "hue": "red", "unique": [1, 2], "row": [1], "point": {"x": 1.0},
+    "span": {"of": "PT1S", "seal": ""}, "file": "eHk=", "loose": "-Infinity",
+}  # fmt: skip
+
+
+def test_a_strict_message_with_bytes_takes_what_json_can_say() -> None:
+    seen: list[Any] = []
+    found = STRICT.decode(Payload(json.dumps(_STRICT).encode()), seen)
+    assert (found.seal, found.hue, found.unique, found.row) == (b"\0\1\xff", Hue.RED, {1, 2}, (1,))
+    assert found.moment == datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    assert found.span.of == datetime.timedelta(seconds=1)
+    assert found.loose == -math.inf
+    assert seen == [found.file]
+    assert STRICT.decode(STRICT.encode(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("number", "1"), ("seal", 1), ("moment", "soon"), ("hue", "blue"), ("unique", ["x"])],
+)
+def test_a_strict_message_with_bytes_is_strict(field: str, value: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        STRICT.decode(Payload(json.dumps({**_STRICT, field: value}).encode()))
+    assert [e["path"].partition("[")[0] for e in caught.value.errors] == [field]
+
+
+def test_a_strict_float_may_be_nan_where_it_has_leave() -> None:
+    shape = shape_of(Annotated[float, Field(allow_inf_nan=True, strict=True)])
+    assert math.isnan(shape.decode(Payload(b'"NaN"')))
+    with pytest.raises(InvalidRequest):
+        shape.decode(Payload(b'"1.5"'))

@@ -109,6 +109,11 @@ class Prepared:
         self.seconds = 0.0
         takes_long = method.input.has_media
         some_gone = calls.some_gone(time.monotonic())
+        if not some_gone and method.parameter:
+            together = method.input.decode_all(payloads)
+            if together is not None:
+                self.messages, self.members = together, list(range(len(together)))
+                return
         for member, payload in enumerate(payloads):
             if some_gone or takes_long:
                 self.results[member] = calls.gone(member, time.monotonic())
@@ -192,8 +197,15 @@ class Parts:
         have one answer for each member."""
         batch = self.batch
         check_length(batch.method, returned, len(part.members))
-        for member, value in zip(part.members, returned, strict=True):
-            batch.results[member] = encode(batch.method, value, batch.calls.ids[member])
+        encoded: Sequence[Result] | None = None
+        if not any(isinstance(value, Error) for value in returned):
+            encoded = batch.method.output.encode_all(returned)
+        for place, member in enumerate(part.members):
+            batch.results[member] = (
+                encode(batch.method, returned[place], batch.calls.ids[member])
+                if encoded is None
+                else encoded[place]
+            )
 
     def fail(self, part: Part, error: BaseException) -> None:
         """Takes what the model raised for a part."""

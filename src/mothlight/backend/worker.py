@@ -40,6 +40,9 @@ QUICK = 0.0005
 wake-up costs tens of microseconds here and much more where the cores are busy."""
 
 
+LIGHT = 64 * 1024
+"""Bytes of JSON that are decoded by whoever reads, sooner than another would be awake."""
+
 Job = tuple[int, Prepared]
 """A batch on its way through the model, and its number."""
 
@@ -84,9 +87,9 @@ class Worker:
                 if not self.reserve.come_back():
                     return
             elif self.methods[frame.method].is_async:
-                self.tasks.spawn(frame.id, self._run_async(frame.id, self._prepare(frame)))
-            else:
-                self._run(frame)
+                self.tasks.spawn(frame.id, self._run_async(*self._prepare(frame)))
+            elif self.relay.bring(job := self._prepare(frame)):
+                self._run(job)
 
     def _read(self) -> wire.Batch | wire.Open | None:
         """The next frame that is work for a thread; quick batches are run by the one that reads."""
@@ -96,18 +99,29 @@ class Worker:
             leads = True
             while leads:
                 frame = self._next()
-                if (
-                    not isinstance(frame, wire.Batch)
-                    or frame.method not in self.quick
-                    or not self.instance.model.is_free
-                ):
+                if not isinstance(frame, wire.Batch) or not self._is_light(frame):
                     if isinstance(frame, wire.Open):  # which may take long
                         self.reserve.leave()
                     self.lead.give()
                     return frame
-                self.lead.begin()
-                self._run(frame)
-                leads = self.lead.end()
+                job = self._prepare(frame)
+                if not self.relay.bring(job):
+                    continue
+                if frame.method in self.quick and self.instance.model.is_free:
+                    self.lead.begin()
+                    self._run(job)
+                    leads = self.lead.end()
+                else:
+                    self.lead.give()
+                    self._run(job)
+                    leads = False
+
+    def _is_light(self, frame: wire.Batch) -> bool:
+        """Whether to prepare it takes less than to wake a thread that reads meanwhile."""
+        method = self.methods[frame.method]
+        if method.is_async or method.input.has_media:
+            return False
+        return sum([len(payload.json) for payload in frame.payloads]) < LIGHT
 
     def _next(self) -> wire.Batch | wire.Open | None:
         """The next frame that is work; the others are dealt with at once, by whoever reads."""
@@ -135,12 +149,13 @@ class Worker:
                         if calls.all_dropped:
                             self.tasks.cancel(id)
 
-    def _prepare(self, frame: wire.Batch) -> Prepared:
-        return Prepared(self.methods[frame.method], frame.payloads, self.calls[frame.id])
+    def _prepare(self, frame: wire.Batch) -> Job:
+        calls = self.calls[frame.id]
+        return frame.id, Prepared(self.methods[frame.method], frame.payloads, calls)
 
-    def _run(self, frame: wire.Batch) -> None:
-        brought = (frame.id, self._prepare(frame))
-        job: Job | None = brought if self.relay.bring(brought) else None
+    def _run(self, brought: Job) -> None:
+        """Runs a batch, and those that are brought meanwhile."""
+        job: Job | None = brought
         while job:
             id, batch = job
             # Answered before the next one runs: who knows whether that lets another thread run.

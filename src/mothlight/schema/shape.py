@@ -11,11 +11,12 @@ import binascii
 import math
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, to_json
 
 from ..errors import InvalidRequest
 from ..media.file import Media
@@ -40,6 +41,13 @@ Attached = tuple[bytes, str | None, str | None]
 _URL_SAFE = str.maketrans("-_", "+/")
 # A float may be infinite or NaN only where one of these stands in the JSON ("1e400" is infinite).
 _NOT_FINITE = re.compile(rb"nan|inf|e\+?\d{3}|\d{200}", re.IGNORECASE)
+
+_NOT_IN_JSON = frozenset(
+    ("datetime_type", "date_type", "time_type", "time_delta_type", "set_type", "frozen_set_type",
+     "tuple_type", "dataclass_exact_type", "is_instance_of")
+)  # fmt: skip
+"""What a strict type finds wrong with values out of JSON that are right; UUIDs, decimals and the
+members of enums are instances."""
 
 
 class Payload(NamedTuple):
@@ -83,10 +91,11 @@ class Shape(Generic[T]):
                 value = self.adapter.validator.validate_json(payload.json, context=context)
             else:
                 raw = from_json(payload.json, allow_inf_nan=False)
-                raw = _read_bytes(self.node, raw, self.types, "")
-                value = self.adapter.validate_python(raw, context=context)
+                value = self._validate_parsed(
+                    _read_scalars(self.node, raw, self.types, ""), context
+                )
         except ValidationError as error:
-            raise InvalidRequest(errors=_violations(error)) from None
+            raise InvalidRequest(errors=_violations(_errors(error))) from None
         if (
             self.has_floats
             and _NOT_FINITE.search(payload.json)
@@ -95,13 +104,49 @@ class Shape(Generic[T]):
             raise InvalidRequest(errors=[{"path": odd[0], "message": odd[1]}])
         return value
 
+    def decode_all(self, payloads: Sequence[Payload]) -> list[T] | None:
+        """The messages of a batch, read as one list, which takes half the time; None where each has
+        to be looked at by itself."""
+        if not self.plain or self.has_media or len(payloads) < 2:
+            return None
+        json = b"[%b]" % b",".join([payload.json for payload in payloads])
+        if self.has_floats and _NOT_FINITE.search(json):
+            return None
+        try:
+            found: list[T] = self._list.validator.validate_json(json)
+        except Exception:  # whatever it is, it belongs to one of them
+            return None
+        return found if len(found) == len(payloads) else None
+
+    @cached_property
+    def _list(self) -> TypeAdapter[list[T]]:
+        hint: Any = list[self.hint]  # type: ignore[name-defined]
+        return TypeAdapter(hint)
+
+    def _validate_parsed(self, raw: Any, context: dict[str, Any]) -> T:
+        try:
+            return self.adapter.validate_python(raw, context=context)
+        except ValidationError as error:
+            found = _errors(error)
+            strict = [entry for entry in found if entry["type"] not in _NOT_IN_JSON]
+            if len(strict) == len(found):
+                raise
+        # A strict type refuses what has no form of its own in JSON, since this is not pydantic's
+        # JSON mode: that alone, and what it holds, is read in the lax mode.
+        if "seen" in context:
+            context["seen"].clear()
+        value = self.adapter.validate_python(raw, strict=False, context=context)
+        if strict:
+            raise InvalidRequest(errors=_violations(strict))
+        return value
+
     def validate(self, value: Any) -> T:
         """The message that a Python value is, or is made into (a dict of fields, a PIL image).
         Raises InvalidRequest, and the errors of files."""
         try:
             return self.adapter.validate_python(value)
         except ValidationError as error:
-            raise InvalidRequest(errors=_violations(error)) from None
+            raise InvalidRequest(errors=_violations(_errors(error))) from None
 
     def encode(self, value: T) -> Payload:
         """The JSON and files of a message; ValueError names a value that does not fit the type."""
@@ -117,12 +162,24 @@ class Shape(Generic[T]):
                 json = to_json(_write_bytes(raw, context), inf_nan_mode="strings")
         except (PydanticSerializationError, Warning) as error:
             raise ValueError(str(error)) from None
-        # pydantic writes NaN as null: any null may stand for a float that is not finite.
-        suspect = self.has_floats and (b"null" in json or b"NaN" in json or b"Infinity" in json)
-        if suspect and (odd := self._not_finite(value)):
+        if self.has_floats and _is_suspect(json) and (odd := self._not_finite(value)):
             mend = "fix the model, or let it pass with   Field(allow_inf_nan=True)"
             raise ValueError(f"{odd[0] or 'the value'}: {odd[1]}; {mend}")
         return Payload(json, tuple(context.get("media", ())))
+
+    def encode_all(self, values: Sequence[T]) -> list[Payload] | None:
+        """The payloads of a batch's answers, likewise."""
+        if not self.plain or self.has_media:
+            return None
+        _make_misfits_errors()
+        to_json = self.adapter.serializer.to_json
+        try:
+            jsons = [to_json(value, by_alias=True, warnings=True) for value in values]
+        except Exception:  # whatever it is, it belongs to one of them
+            return None
+        if self.has_floats and _is_suspect(b"".join(jsons)):
+            return None
+        return [Payload(json) for json in jsons]
 
     def _not_finite(self, value: T) -> tuple[str, str] | None:
         """(path, message) of the first float that is not finite and has no leave to be so."""
@@ -132,6 +189,11 @@ class Shape(Generic[T]):
                 if not allowed and leaf is not None and not math.isfinite(leaf):
                     return path, f"{leaf} is not a finite number"
         return None
+
+
+def _is_suspect(json: bytes) -> bool:
+    """Whether a float may not be finite: pydantic writes NaN as null."""
+    return b"null" in json or b"NaN" in json or b"Infinity" in json
 
 
 _strict: list[object] = [None]
@@ -150,13 +212,12 @@ def _make_misfits_errors() -> None:
         _strict[0] = warnings.filters[0]
 
 
-def _violations(error: ValidationError) -> list[dict[str, str]]:
-    return [
-        {"path": path_of(entry["loc"]), "message": entry["msg"]}
-        for entry in error.errors(include_url=False, include_context=False, include_input=False)[
-            :50
-        ]
-    ]
+def _errors(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_context=False, include_input=False)
+
+
+def _violations(errors: Sequence[ErrorDetails]) -> list[dict[str, str]]:
+    return [{"path": path_of(entry["loc"]), "message": entry["msg"]} for entry in errors[:50]]
 
 
 def path_of(location: Iterable[int | str]) -> str:
@@ -183,9 +244,12 @@ def _nodes(node: Node, types: Types, done: set[str]) -> Iterable[Node]:
                         yield from _nodes(Ref(variant), types, done)
 
 
-def _read_bytes(node: Node, raw: Any, types: Types, path: str) -> Any:
-    """A copy of parsed JSON in which the base64 of each ``bytes`` field is decoded."""
+def _read_scalars(node: Node, raw: Any, types: Types, path: str) -> Any:
+    """A copy of parsed JSON in which the base64 of each ``bytes`` field is decoded, and the name of
+    a float that is not finite."""
     match node, raw:
+        case Scalar(kind="float"), "NaN" | "Infinity" | "-Infinity":
+            return float(raw) if node.rules.get("finite") is False else raw
         case Scalar(kind="bytes"), str():
             try:
                 return base64.b64decode(raw.translate(_URL_SAFE), validate=True)
@@ -193,22 +257,22 @@ def _read_bytes(node: Node, raw: Any, types: Types, path: str) -> Any:
                 message = "bytes in JSON are a base64 string (RFC 4648)"
                 raise InvalidRequest(errors=[{"path": path, "message": message}]) from None
         case Nullable(of), _ if raw is not None:
-            return _read_bytes(of, raw, types, path)
+            return _read_scalars(of, raw, types, path)
         case ListOf(item), list():
-            return [_read_bytes(item, x, types, f"{path}[{i}]") for i, x in enumerate(raw)]
+            return [_read_scalars(item, x, types, f"{path}[{i}]") for i, x in enumerate(raw)]
         case MapOf(of), dict():
             return {
-                k: _read_bytes(of, x, types, f"{path}.{k}" if path else k) for k, x in raw.items()
+                k: _read_scalars(of, x, types, f"{path}.{k}" if path else k) for k, x in raw.items()
             }
         case Ref(name), dict():
             named = types[name]
             if isinstance(named, Union):
                 variant = named.variants.get(str(raw.get(named.tag)))
-                return raw if variant is None else _read_bytes(Ref(variant), raw, types, path)
+                return raw if variant is None else _read_scalars(Ref(variant), raw, types, path)
             if isinstance(named, Message):
                 inner = {entry.wire: entry.type for entry in named.fields}
                 return {
-                    k: _read_bytes(inner[k], x, types, f"{path}.{k}" if path else k)
+                    k: _read_scalars(inner[k], x, types, f"{path}.{k}" if path else k)
                     if k in inner
                     else x
                     for k, x in raw.items()
