@@ -32,12 +32,16 @@ fields, and beside them the fields themselves.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import string
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, dataclass_transform, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform, get_type_hints
 
 from .codes import Code as Code  # noqa: PLC0414  (they are part of this module)
 from .definition import DefinitionError as DefinitionError  # noqa: PLC0414
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 RESERVED = frozenset({"type", "title", "status", "detail", "instance", "code"})
 """Members that RFC 9457 and we give to every problem document: no field may have their names."""
@@ -141,24 +145,31 @@ class Error(Exception):
     def from_problem(problem: Mapping[str, Any], known: Iterable[type[Error]] = ()) -> Error:
         """The error that a problem document describes: one of ``known`` or of the built-in ones,
         rebuilt with its fields; a ``RemoteError`` where none fits."""
-        from pydantic import TypeAdapter, ValidationError
+        from pydantic import ValidationError
 
         classes = {cls.__name__: cls for cls in (*BUILT_IN, *known)}
         if cls := classes.get(str(problem.get("type"))):
-            hints = get_type_hints(cls, include_extras=True)
             try:
                 return cls(
                     **{
-                        field.name: TypeAdapter(hints[field.name]).validate_python(
-                            problem[field.name]
-                        )
-                        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
-                        if field.name in problem
+                        name: adapter.validate_python(problem[name])
+                        for name, adapter in _adapters(cls).items()  # type: ignore[arg-type]
+                        if name in problem
                     }
                 )
             except (ValidationError, TypeError):
                 pass  # an older or newer server: its fields are not ours, so show it as it came
         return RemoteError(document=dict(problem))
+
+
+@functools.cache
+def _adapters(cls: type[Error]) -> dict[str, TypeAdapter[Any]]:
+    """What reads the fields of an error; made once, for that takes longer than most calls."""
+    from pydantic import TypeAdapter
+
+    hints = get_type_hints(cls, include_extras=True)
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    return {field.name: TypeAdapter(hints[field.name]) for field in fields}
 
 
 class _Listed(list[Any]):

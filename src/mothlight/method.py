@@ -106,7 +106,8 @@ class Method(Generic[I, O, F]):
     ) -> None:
         self.func, self.name, self.doc = func, func.__name__, inspect.getdoc(func) or ""
         self.qualname = func.__qualname__
-        """``Sentiment.analyze``."""
+        """``Sentiment.analyze``: once it is resolved, by the service's name, for two services may
+        inherit one function."""
         self.batching, self.http, self.example = batching, http, example
         self.start, self.idempotent = start, idempotent
         if isinstance(raises, type):
@@ -137,6 +138,7 @@ class Method(Generic[I, O, F]):
         own.service = service
         own._read_signature(cls, reader)
         own._read_http()
+        own.qualname = f"{service.name}.{self.name}"
         own.__class__ = _KINDS[own.cardinality]
         return own
 
@@ -278,7 +280,7 @@ else:
             raise TypeError(
                 f"{self.qualname} is a description; call it on an instance, "
                 f"Client(url).of({self.service.name}).{self.name}(...), "
-                f"or await app.call({self.qualname}, ...)"
+                f"or await app.call({self.service.cls.__name__}.{self.name}, ...)"
             )
 
     class Unary(_Described, Generic[I, O, F]):

@@ -615,6 +615,28 @@ def test_a_method_that_only_takes_a_stream_has_an_answer(world: World, run: Run)
     run(main())
 
 
+def test_an_answer_that_is_not_kept_has_gone_to_its_reader(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open():
+            terms = world.terms(is_kept=False)
+            request = world.here.request("double", 0)
+            request.method, request.payload = world.here.methods["sum"], Payload(b"null")
+            request.inbox = inbox = Inbox()
+            reading = asyncio.create_task(
+                world.here.read("sum", world.here.calls.stream(request, terms))
+            )
+            await world.until(lambda: world.here.state(terms), "it is known")
+            waiting = world.here.calls.answer("ada", terms.id)
+            await inbox.put(Payload(b"4"))
+            inbox.end()
+            assert await reading == [4]
+            async with asyncio.timeout(5):
+                with pytest.raises(CallNotFound):
+                    await waiting
+
+    run(main())
+
+
 def test_messages_that_nobody_took_are_let_go_of(world: World, run: Run) -> None:
     async def main() -> None:
         async with world.open():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from mothlight import batched, method, service
+from mothlight import batched, method, metrics, service
 from mothlight.backend.base import Request
 from mothlight.backend.scheduler import Scheduler
 from mothlight.backend.ticket import Ticket
@@ -152,11 +153,11 @@ class World:
             f"call-{number}",
             deadline,
             urgency=rnd.choice([0, 3, 3, 3, 7]),
-            principal=rnd.choice("aaab"),
+            principal=rnd.choice("aaabc"),
         )
         outcome: Any = None
         try:
-            ticket = self.scheduler.place(request)
+            ticket = self.place(request)
             if rnd.random() < 0.2:
                 loop.call_later(rnd.uniform(0, 0.03), ticket.cancel)
             outcome = await ticket
@@ -171,6 +172,59 @@ class World:
         except Error as error:
             assert isinstance(error, (Internal, Unavailable)), error
         self.ends[request.id] = self.ends.get(request.id, 0) + 1
+
+    def place(self, request: Request) -> Ticket:
+        """Hands a call in, and looks at who had to make room for it."""
+        before = [ticket for line in self.scheduler.lines.values() for ticket in line.queue]
+        full = (request.method.qualname, "full")
+        refused = metrics._refused.by[full]
+        try:
+            ticket = self.scheduler.place(request)
+        except Error:
+            assert not any(t.done() for t in before), "somebody made room in vain"
+            if metrics._refused.by[full] > refused:
+                self.check_refusal(request, before)
+            raise
+        self.check_victims(request, before)
+        return ticket
+
+    def check_refusal(self, request: Request, before: list[Ticket]) -> None:
+        assert not self.fits(request, before)
+        rest = [t for t in before if t.urgency <= request.urgency]
+        assert not self.fits(request, rest), "the less urgent would have been enough"
+        if self.are_bytes_short(request, before):
+            return
+        assert rest == before, "one would have been enough"
+        peers = Counter(t.principal for t in before if t.urgency == request.urgency)
+        own = peers.pop(request.principal, 0)
+        assert max(peers.values(), default=0) <= own + 1
+
+    def check_victims(self, request: Request, before: list[Ticket]) -> None:
+        gone = [t for t in before if t.done()]
+        assert all(isinstance(t.exception(), Overloaded) for t in gone)
+        rest = [t for t in before if not t.done()]
+        assert self.fits(request, rest), "more wait than may"
+        assert not gone or any(not self.fits(request, [*rest, t]) for t in gone), "one too many"
+        is_short = self.are_bytes_short(request, before)
+        new = request.payload.size if is_short else 1
+        for one in gone:
+            assert one.urgency >= max((t.urgency for t in rest), default=request.urgency)
+            same = [t for t in rest if t.urgency == one.urgency]
+            kept = [t for t in same if t.principal == one.principal]
+            assert all(t.since <= one.since for t in kept), "not his newest"
+            if one.urgency == request.urgency:
+                own = [t for t in same if t.principal == request.principal]
+                assert one.principal != request.principal
+                had, has = (sum(t.size if is_short else 1 for t in some) for some in (own, kept))
+                assert has >= had + new, "as good a claim"
+
+    def are_bytes_short(self, request: Request, waiting: list[Ticket]) -> bool:
+        held = sum(t.size for t in waiting)
+        return bool(waiting) and held + request.payload.size > self.scheduler.max_bytes
+
+    def fits(self, request: Request, waiting: list[Ticket]) -> bool:
+        is_short = self.are_bytes_short(request, waiting)
+        return not is_short and len(waiting) < self.scheduler.max_queue
 
     async def watch(self) -> None:
         """No runner idles while a call waits that nothing holds back."""

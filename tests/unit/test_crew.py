@@ -224,3 +224,39 @@ def test_a_stop_waits_for_nobody_who_has_left(run: Run, folder: Folder) -> None:
         return time.monotonic() - begin
 
     assert run(main()) < 5
+
+
+def test_a_renewal_gives_streams_time_however_short_a_stop_is(run: Run, folder: Folder) -> None:
+    async def main() -> None:
+        async with serving(drain=0) as (app, _):
+            (old,) = folder.starts
+            stream = app.stream(Frail.tick, 0.005)
+            assert await anext(stream) == 0
+            reload = asyncio.create_task(app.backend.reload())  # type: ignore[attr-defined]
+            await until(lambda: len(folder.starts) == 2)
+            while await app.call(Frail.pid) == old:
+                await asyncio.sleep(0.02)
+            # More than are on their way
+            assert [await anext(stream) for _ in range(200)] == list(range(1, 201))
+            assert old in folder.living and not reload.done()
+            await stream.aclose()  # type: ignore[attr-defined]
+            await reload
+            assert old not in folder.living
+
+    run(main())
+
+
+def test_what_outlasts_a_renewal_is_told_of_it(
+    run: Run, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with serving(drain=0) as (app, _):
+            stream = app.stream(Frail.tick, 0.05)
+            assert await anext(stream) == 0
+            await app.backend.reload()  # type: ignore[attr-defined]
+            with pytest.raises(Unavailable, match=r"its worker was renewed, .* within 0\.3 s"):
+                async for _ in stream:
+                    pass
+
+    monkeypatch.setattr(crew_module, "_RELIEF", 0.3)
+    run(main())

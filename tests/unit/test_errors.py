@@ -8,6 +8,7 @@ import math
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -121,6 +122,25 @@ def test_every_built_in_error_makes_the_round_trip(error: type[Error]) -> None:
     assert type(back) is error
     assert back.problem() == problem
     assert problem["detail"] and "{" not in problem["detail"]
+
+
+def test_the_fields_of_a_class_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+
+    def hints(cls: type, **options: object) -> dict[str, object]:
+        looked.append(cls)
+        return get_type_hints(cls, **options)  # type: ignore[arg-type]
+
+    class Torn(Error):
+        "torn at {place}"
+
+        place: int
+
+    monkeypatch.setattr(errors, "get_type_hints", hints)
+    for place in (1, 2):
+        back = Error.from_problem(Torn(place=place).problem(), [Torn])
+        assert isinstance(back, Torn) and back.place == place
+    assert looked == [Torn]
 
 
 @pytest.mark.parametrize(

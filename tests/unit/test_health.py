@@ -119,3 +119,11 @@ def test_a_name_with_parentheses_and_blanks_is_read_over(tmp_path: Any) -> None:
         wait_until(lambda: (found := signs(child.pid)) and found.state == "S", "it sleeps")
         child.kill()
     assert os.getpid() and signs(os.getpid())
+
+
+def test_a_name_that_is_cut_within_a_character_is_read_over(tmp_path: Any) -> None:
+    program = tmp_path / ("x" * 14 + "é")  # the system keeps 15 bytes of it
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "60"]) as child:
+        wait_until(lambda: (found := signs(child.pid)) and found.state == "S", "it sleeps")
+        child.kill()

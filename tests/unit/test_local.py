@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from trade import Order, Refused, Second, Trade
 from mothlight import App, StartupError, method, service
 from mothlight.backend import LocalBackend
 from mothlight.errors import DeadlineExceeded, DefinitionError, Internal, Overloaded, Unavailable
+from mothlight.service import Service
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -30,6 +32,10 @@ class Gate:
     def pass_(self, x: int) -> int:
         self.began.set()
         assert self.open.wait(20)
+        return x
+
+    @method
+    async def glance(self, x: int) -> int:
         return x
 
     @method
@@ -201,5 +207,21 @@ def test_a_method_of_another_app_is_refused(run: Run) -> None:
             with pytest.raises(DefinitionError, match=r"Trade\.pid is not served by this App") as e:
                 await app.call(Trade.pid)
             assert e.value.mend == "write   App(Gate, Trade)"
+
+    run(main())
+
+
+def test_asynchronous_calls_do_not_change_what_is_left_of_a_synchronous_one(run: Run) -> None:
+    async def main() -> None:
+        async with make(Gate) as app:
+            runner = app.backend._runners[Service.of(Gate)]  # type: ignore[union-attr]
+            slow = asyncio.create_task(app.call(Gate.pass_, 1))
+            await wait(gates[-1].began)
+            runner._free_at = time.monotonic() + 60
+            assert await app.call(Gate.glance, 2) == 2
+            assert runner.left(time.monotonic()) > 50
+            gates[-1].open.set()
+            assert await slow == 1
+            assert runner.left(time.monotonic()) == 0
 
     run(main())

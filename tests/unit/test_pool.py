@@ -21,7 +21,13 @@ from mothlight import App, StartupError
 from mothlight.backend import Pool
 from mothlight.backend.base import Request
 from mothlight.backend.wire import WINDOW
-from mothlight.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
+from mothlight.errors import (
+    DeadlineExceeded,
+    DefinitionError,
+    Internal,
+    Overloaded,
+    Unavailable,
+)
 from mothlight.service import Service
 from mothlight.settings import Settings
 
@@ -412,3 +418,10 @@ def test_cancelling_a_call_frees_its_place(run: Run, tmp_path: Path) -> None:
             assert await made.call(Trade.pid)
 
     run(main())
+
+
+def test_windows_is_told_to_do_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = App(Trade, workers=1)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(DefinitionError, match="workers=0"):
+        made.launch()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mothlight.backend.queue import FairQueue
+from mothlight.backend.queue import FairQueue, displaced
 
 
 @dataclass(eq=False)
@@ -16,6 +16,8 @@ class Call:
     name: str
     principal: str = ""
     urgency: int = 3
+    since: float = 0.0
+    size: int = 1
 
 
 def queue_of(*calls: Call) -> FairQueue[Call]:
@@ -52,13 +54,46 @@ def test_how_many_are_ahead() -> None:
     assert queue.ahead(7, "quiet") == 7
 
 
+def gone(
+    *queues: FairQueue[Call], urgency: int = 3, size: int = 1, calls: int = 0, bytes: int = 0
+) -> str | None:
+    """Who has to go for a call of the quiet one's."""
+    found = displaced(queues, urgency, "quiet", size, calls_over=calls, bytes_over=bytes)
+    return None if found is None else "".join(call.name for call in found)
+
+
 def test_who_has_least_claim() -> None:
     noisy = [Call(name, "noisy") for name in "abc"]
     queue = queue_of(*noisy, Call("x", "quiet"))
-    assert queue.last(3, "noisy") is None
-    assert queue.last(3, "quiet") is noisy[-1]
-    assert queue.last(5, "quiet") is None, "a less urgent call displaces nobody"
-    assert queue.last(2, "noisy") is noisy[-1]
+    assert gone(queue, calls=1) == "c"
+    assert gone(queue, calls=2) is None, "he would be left with less"
+    assert gone(queue, calls=1, urgency=5) is None, "a less urgent call displaces nobody"
+    assert gone(queue, calls=2, urgency=2) == "cb"
+    assert gone(queue_of(*[Call(name, "quiet") for name in "abc"]), calls=1) is None, "his own"
+    assert gone(queue) == ""
+
+
+def test_the_least_urgent_go_first_whoever_has_them() -> None:
+    queue = queue_of(*map(Call, "abc"), Call("x", "quiet", 7), Call("y", "third", 5))
+    assert gone(queue, calls=3) == "xyc"
+
+
+def test_who_has_most_has_it_in_all_queues() -> None:
+    one = queue_of(Call("a", "noisy", since=5), Call("b", "third"), Call("c", "third", since=9))
+    other = queue_of(Call("d", "noisy", since=4), Call("e", "noisy", since=6))
+    assert gone(one, other, calls=1) == "e"
+    assert gone(one, other, calls=3) == "eac"
+    assert gone(one, other, calls=4) is None, "each has one"
+
+
+def test_where_bytes_are_short_who_has_most_of_them_makes_room() -> None:
+    light = [Call(name, "light") for name in "abcdef"]
+    heavy = [Call(name, "heavy", size=30) for name in "xyz"]
+    queues = queue_of(*light), queue_of(*heavy)
+    assert gone(*queues, bytes=2, size=8) == "z"
+    assert gone(*queues, bytes=35, size=8) == "zy"
+    assert gone(*queues, bytes=2, size=61) is None, "he has as much as the heavy one would"
+    assert gone(queue_of(heavy[0]), bytes=1) is None, "nobody loses his only call"
 
 
 def test_who_leaves() -> None:

@@ -512,8 +512,43 @@ def test_who_fills_the_queue_makes_room_for_others(run: Run) -> None:
     run(main())
 
 
-def place(scheduler: Scheduler, id: str, **options: Any) -> asyncio.Future[Reply]:
-    return scheduler.place(Request(METHODS["alone"], Payload(b"1"), id, **options))
+def test_who_fills_the_queue_with_one_method_makes_room_in_another(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = make(runner)
+        scheduler.max_bytes = 10
+        noisy = [place(scheduler, id, principal="noisy") for id in "abcdefghijk"]
+        quiet = place(scheduler, "x", "many", principal="quiet")
+        with pytest.raises(Overloaded):
+            await noisy[-1]
+        assert scheduler.bytes == 10 and not quiet.done()
+        leave_all(scheduler)
+
+    run(main())
+
+
+def test_nobody_makes_room_in_vain(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = make(runner)
+        scheduler.max_bytes = 10
+        noisy = [place(scheduler, id, principal="noisy") for id in "abcdefghijk"]
+        with pytest.raises(Overloaded):
+            place(scheduler, "x", size=6, principal="quiet")
+        assert scheduler.waiting == 10, "six of them would have had to go, and he had four then"
+        place(scheduler, "x", size=5, principal="quiet")
+        assert (scheduler.waiting, scheduler.bytes) == (6, 10)
+        leave_all(scheduler)
+        ends = await asyncio.gather(*noisy, return_exceptions=True)
+        assert [type(end) for end in ends[6:]] == [Overloaded] * 5
+
+    run(main())
+
+
+def place(
+    scheduler: Scheduler, id: str, name: str = "alone", size: int = 1, **options: Any
+) -> asyncio.Future[Reply]:
+    return scheduler.place(Request(METHODS[name], Payload(b"1" * size), id, **options))
 
 
 def test_the_tightest_deadline_bounds_the_batch(run: Run) -> None:

@@ -10,6 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from mothlight import Error, File, batched, method, service
+from mothlight.calls.record import digest
+from mothlight.schema import Payload
 from mothlight.service import Cardinality, Method, Service, snake
 
 
@@ -227,6 +229,30 @@ def test_a_subclass_inherits_and_may_replace_or_remove() -> None:
     assert methods["second"].output.hint is str
     assert methods["first"].path == "/derived/first"
     assert methods["first"].service.cls is Derived
+
+
+def test_services_that_inherit_one_method_are_told_apart() -> None:
+    class Base:
+        @method(http="POST /one")
+        def say(self, x: int) -> int:
+            return x
+
+    @service
+    class First(Base):
+        pass
+
+    @service(name="Last")
+    class Second(Base):
+        @method
+        def own(self, x: int) -> int:
+            return x
+
+    first, second = Service.of(First).methods["say"], Service.of(Second).methods["say"]
+    assert (first.qualname, second.qualname) == ("First.say", "Last.say")
+    assert digest(first, Payload(b"1")) != digest(second, Payload(b"1"))
+    assert Base.say.qualname.endswith(".Base.say"), "the function's own, until it is resolved"
+    with pytest.raises(TypeError, match=r"app.call\(Second.own"):  # as it is called in Python
+        Second.own(1)
 
 
 def test_dataclasses_and_annotated_scalars_are_messages() -> None:

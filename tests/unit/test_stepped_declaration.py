@@ -72,7 +72,7 @@ def test_a_stepped_method_is_a_server_stream_of_batches() -> None:
     assert WRITE.raises == (TooLong,)
     assert WRITE.example == Prompt(text="hi")
     assert not WRITE.is_batched
-    assert repr(Writer.write) == "<ServerStream Base.write>"
+    assert repr(Writer.write) == "<ServerStream Writer.write>"
 
 
 def test_what_runs_it_finds_both_functions() -> None:

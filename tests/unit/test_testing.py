@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import socket
@@ -53,6 +54,18 @@ class Other:
     @method
     def add(self, number: int) -> int:
         return number + 1
+
+
+def test_a_stop_asks_for_no_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket has none on Windows."""
+
+    def fail(descriptor: int) -> int:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(os, "dup", fail)
+    with TestClient(Other) as client:
+        assert client.add(1) == 2
+    assert client._thread._failure is None
 
 
 @service

@@ -68,7 +68,8 @@ class Backend(Protocol):
         """Takes no new calls, lets the accepted ones end for ``grace`` seconds, then ends."""
 
     async def reload(self) -> None:
-        """Constructs every service anew, from the code as it is now; no call fails. Raises
+        """Constructs every service anew, from the code as it is now. Calls that run have at least
+        30 s to end (``drain``, where that is longer); a stream that lasts longer fails. Raises
         StartupError where that does not work: what ran before then serves on."""
 
     def unary(self, request: Request) -> asyncio.Future[Reply]:

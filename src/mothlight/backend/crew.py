@@ -39,6 +39,10 @@ _LAPSE = 1.0
 """Seconds that such a look may come late. Later, it was us who stood still, or the machine, and the
 workers' signs of life are still on their way."""
 
+_RELIEF = 30.0
+"""Seconds at least that the calls of a worker get that is renewed, however short a stop is to be:
+nobody waits for it to go. One that is above its memory ceiling is killed if it goes on to grow."""
+
 _CLOSING = 1.0
 """Seconds that generators get to close when nobody waits any more."""
 
@@ -52,7 +56,7 @@ class Terms:
 
     start_timeout: float
     grace: float
-    """Seconds that a retiring worker's calls get."""
+    """Seconds that the calls of a worker get that is renewed; never less than ``_RELIEF``."""
 
     limits: Limits
     log: wire.Log
@@ -248,7 +252,8 @@ class Crew:
         except (StartupError, OSError) as error:
             raise StartupError(f"{error}\nthe old worker serves on") from error
         old.retiring = True
-        end = time.monotonic() + self.terms.grace
+        grace = max(self.terms.grace, _RELIEF)
+        end = time.monotonic() + grace
         await self._until(lambda: not old.is_awaited or self._hangs(old), end)
         end = min(end, time.monotonic() + _CLOSING)
         await self._until(lambda: not old.busy or self._hangs(old), end)
@@ -256,14 +261,13 @@ class Crew:
             old.kill("it hangs", "hang")
         elif old in self._processes:
             self._processes.remove(old)
-            await old.stop()
+            await old.stop(f"its worker was renewed, and it has not ended within {grace:g} s")
 
     def _hangs(self, process: Process) -> bool:
         return hanging(process, self.terms.limits, time.monotonic()) is not None
 
     async def reload(self) -> None:
-        """Replaces every worker, one after the other; no call fails. Raises StartupError where the
-        new ones do not start."""
+        """Replaces every worker, one after the other, as Backend says."""
         begin = time.monotonic()
         while not self._stopping:
             old = [p for p in self._processes if p.begun < begin and not p.retiring]

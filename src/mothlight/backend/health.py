@@ -56,7 +56,8 @@ class Signs(NamedTuple):
 def signs(pid: int) -> Signs | None:
     """Looks at a process (proc(5)); None where the system does not let us."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        # A title that was cut to 15 bytes may end within a character.
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
     fields = stat.rpartition(")")[2].split()  # from the third on; the second may hold anything

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from ..errors import DefinitionError
 from ..service import Service
 from . import wire
 from .arena import Arena
@@ -25,7 +26,13 @@ class Launched(NamedTuple):
 
 
 def launch(service: Service, placement: wire.Placement) -> Launched:
-    """Starts a worker's process. Raises OSError."""
+    """Starts a worker's process. Raises OSError, and DefinitionError where no process can be given
+    our sockets."""
+    if sys.platform == "win32":
+        raise DefinitionError(
+            "there are no worker processes on Windows",
+            "run the models in this process:   App(..., workers=0)   or   serve --workers 0",
+        )
     methods = service.methods.values()
     ours, theirs = socket.socketpair()
     requests = Arena.create() if any(m.input.has_media for m in methods) else None

@@ -104,7 +104,7 @@ class ThreadRunner:
         self._calls: dict[int, Calls] = {}  # of the batches that run
         self._async: dict[int, asyncio.Task[None]] = {}
         self._busy = 0
-        self._free_at = 0.0  # when the batch that runs is predicted to be done
+        self._free_at = 0.0  # when the synchronous batch is predicted to be done
         self._open = 0  # streams
         self._intakes: set[Intake] = set()  # theirs
 
@@ -167,8 +167,9 @@ class ThreadRunner:
     def run(
         self, method: Method[Any, Any, Any], tickets: Sequence[Ticket], predicted: float
     ) -> None:
-        self._busy += not method.is_async
-        self._free_at = time.monotonic() + predicted
+        if not method.is_async:
+            self._busy += 1
+            self._free_at = time.monotonic() + predicted
         self._ids += 1
         id = self._ids
         for index, ticket in enumerate(tickets):

@@ -59,8 +59,7 @@ class Pool:
         await asyncio.gather(*(crew.stop(grace) for crew in self._crews.values()))
 
     async def reload(self) -> None:
-        """Replaces every worker by one that imports the services anew; no call fails. Raises
-        StartupError where a new one does not start: the old ones then serve on."""
+        """Replaces every worker by one that imports the services anew."""
         for crew in self._crews.values():
             await crew.reload()
 

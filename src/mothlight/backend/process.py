@@ -67,6 +67,7 @@ class Process(asyncio.Protocol):
         self.renewing = False  # its successor is being started
         self.retiring = False  # it takes no new calls
         self.stopping = False
+        self.farewell = ""  # what the calls are told that it still holds when it stops
         self.cause = ""  # why we killed it, or what it died of
         self.kind = ""  # the same in a word
         self.lost: list[tuple[Method[Any, Any, Any], str]] = []  # the calls that died with it
@@ -172,7 +173,7 @@ class Process(asyncio.Protocol):
             status = self._popen.returncode if self._popen else None
             self.cause = self.cause or obituary.cause(status)
             self.kind = self.kind or ("signal" if status and status < 0 else "exit")
-        reason = "the server is stopping" if self.stopping else f"the worker died{self.cause}"
+        reason = self.farewell if self.stopping else f"the worker died{self.cause}"
         self._fail_start(f"{self.service.name} could not be started: {reason}")
         self.lost = list(self.calls())
         for held in self._batches.values():
@@ -334,9 +335,9 @@ class Process(asyncio.Protocol):
         """0 before it was started."""
         return self._popen.pid if self._popen else 0
 
-    async def stop(self) -> None:
+    async def stop(self, farewell: str = "the server is stopping") -> None:
         """Closes the socket, upon which the worker exits; kills it where it does not."""
-        self.stopping = True
+        self.stopping, self.farewell = True, farewell
         if self._transport is None:  # it is still being started, and whoever does that ends it
             self._kill()
             return

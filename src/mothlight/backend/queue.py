@@ -5,8 +5,9 @@ urgency 0 … 7 (RFC 9218, 0 first; 3 unless the client says) ─ principals in 
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
 URGENCIES = 8
@@ -23,6 +24,16 @@ class Waiting(Protocol):
     @property
     def principal(self) -> str:
         """Whose call it is."""
+        ...
+
+    @property
+    def since(self) -> float:
+        """When it came."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
         ...
 
 
@@ -68,17 +79,9 @@ class FairQueue(Generic[W]):
         others = sum(min(len(q), own + 1) for p, q in level.items() if p != principal)
         return before + own + others
 
-    def last(self, urgency: int, principal: str) -> W | None:
-        """The call that has least claim to its place: the newest of whoever has most calls at the
-        lowest urgency; None where a call of ``principal`` has no better claim."""
-        for number in range(URGENCIES - 1, urgency - 1, -1):
-            if level := self._levels[number]:
-                holder, queue = max(level.items(), key=_length)
-                own = len(level.get(principal, ()))
-                if number > urgency or (holder != principal and len(queue) > own + 1):
-                    return queue[-1]
-                return None
-        return None
+    def at(self, urgency: int) -> Mapping[str, Collection[W]]:
+        """The calls of an urgency by their principals, each one's oldest first."""
+        return self._levels[urgency]
 
     def remove(self, ticket: W) -> None:
         """Takes a call out, wherever it stands. Raises ValueError where it does not."""
@@ -111,5 +114,45 @@ class FairQueue(Generic[W]):
         raise IndexError("no call waits")
 
 
-def _length(entry: tuple[str, deque[W]]) -> int:
-    return len(entry[1])
+def displaced(
+    queues: Collection[FairQueue[W]],
+    urgency: int,
+    principal: str,
+    size: int,
+    *,
+    calls_over: int,
+    bytes_over: int,
+) -> list[W] | None:
+    """The waiting calls that have to go for a new one, where with it there are so many calls or
+    bytes too many; None where they have as good a claim to their places.
+
+    Each is the newest of whoever has most, of calls or of bytes, at the lowest urgency. At the new
+    call's own urgency he has to keep as much as its principal then has.
+    """
+    gone: list[W] = []
+    for level in range(URGENCIES - 1, urgency - 1, -1):
+        held: defaultdict[str, list[W]] = defaultdict(list)
+        for queue in queues:
+            for owner, waiting in queue.at(level).items():
+                held[owner] += waiting
+        while held and max(calls_over, bytes_over) > 0:
+            weigh: Callable[[list[W]], int] = len if bytes_over <= 0 else _bytes
+            most = max(held, key=lambda owner: weigh(held[owner]))
+            if level == urgency and most == principal:
+                return None
+            calls = held[most]
+            calls.sort(key=attrgetter("since"))  # they come from several queues
+            last = calls.pop()
+            new = 1 if bytes_over <= 0 else size
+            if level == urgency and weigh(calls) < weigh(held.get(principal, [])) + new:
+                return None
+            gone.append(last)
+            calls_over -= 1
+            bytes_over -= last.size
+            if not calls:
+                del held[most]
+    return gone if max(calls_over, bytes_over) <= 0 else None
+
+
+def _bytes(calls: Sequence[Waiting]) -> int:
+    return sum(call.size for call in calls)

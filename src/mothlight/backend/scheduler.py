@@ -20,7 +20,7 @@ from ..errors import DeadlineExceeded, Overloaded, Unavailable
 from ..method import Method
 from .base import Request
 from .cost import Cost
-from .queue import FairQueue
+from .queue import FairQueue, displaced
 from .ticket import Runner, Ticket
 
 _SOON = 1.0
@@ -178,15 +178,31 @@ class Scheduler:
         if ahead and wait > longest:
             metrics.call_refused(line.method.qualname, "delay")
             raise Overloaded(retry_after=_retry(wait))
-        while self.waiting and (
-            self.waiting >= self.max_queue or self.bytes + size > self.max_bytes
-        ):
-            last = line.queue.last(request.urgency, request.principal)
+        if self.waiting and (self.waiting >= self.max_queue or self.bytes + size > self.max_bytes):
+            self._make_room(request, size, now, wait)
+
+    def _make_room(self, request: Request, size: int, now: float, wait: float) -> None:
+        """Fails the calls that have less claim to their places than a new one, where that is
+        enough. Raises Overloaded, and fails none, where it is not."""
+        gone = displaced(
+            [line.queue for line in self.lines.values()],
+            request.urgency,
+            request.principal,
+            size,
+            calls_over=self.waiting + 1 - self.max_queue,
+            # A call that is larger than the queue may wait alone.
+            bytes_over=min(self.bytes, self.bytes + size - self.max_bytes),
+        )
+        if gone is None:
+            metrics.call_refused(request.method.qualname, "full")
+            raise Overloaded(retry_after=_retry(wait))
+        for ticket in gone:
+            self.drop(ticket)
+        for ticket in gone:  # who is told of it may call again at once
+            line = self.lines[ticket.request.method]
             metrics.call_refused(line.method.qualname, "full")
-            if last is None:
-                raise Overloaded(retry_after=_retry(wait))
-            last.fail(Overloaded(retry_after=_retry(wait)))
-            self.drop(last)
+            wait = self.predict_wait(line, len(line.queue), now)
+            ticket.fail(Overloaded(retry_after=_retry(wait)))
 
     def _is_crowd(self, line: Line, ahead: int, now: float) -> bool:
         """Whether more wait than will soon be served. That they do wait is seen, too, not only

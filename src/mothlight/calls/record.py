@@ -15,6 +15,7 @@ from typing import Any
 from ..backend.base import Backend, Reply, Request, by_deadline
 from ..backend.promise import Promise, listen
 from ..errors import (
+    CallNotFound,
     Cancelled,
     DeadlineExceeded,
     Error,
@@ -194,6 +195,8 @@ class Record:
             waiter.set_exception(copy(self.error))  # to raise it would add frames
         elif self.reply is not None:
             waiter.set_result(self.reply)
+        else:  # it went to its reader
+            waiter.set_exception(CallNotFound())
 
     # Who waits for it
 

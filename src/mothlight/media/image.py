@@ -115,24 +115,27 @@ def decode(data: bytes, limits: Limits) -> PIL.Image.Image:
     assert isinstance(limits, ImageLimits)
     formats = [name.upper() for name in limits.formats]
     try:
-        with PIL.Image.open(io.BytesIO(data), formats=formats) as image:
-            pixels = math.prod(image.size)
-            if pixels > limits.max_pixels:
-                raise _too_many(f"{image.size[0]} × {image.size[1]}", limits)
-            if limits.max_edge:
+        with PIL.Image.open(io.BytesIO(data), formats=formats) as opened:
+            image: PIL.Image.Image = opened
+            if math.prod(image.size) > limits.max_pixels:
+                raise _too_many(f"{image.width} × {image.height}", limits.max_pixels)
+            if limits.max_edge and max(image.size) > limits.max_edge:
+                image = _reducible(image)
                 # thumbnail() asks the JPEG decoder for a reduced scale first (draft), so that a
                 # 48-megapixel photo for a 224-pixel model never exists in full.
                 image.thumbnail((limits.max_edge, limits.max_edge), reducing_gap=2.0)
             image.load()
             upright = PIL.ImageOps.exif_transpose(image)
-            if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+            if image.mode == "CMYK" and opened.format == "JPEG" and "adobe" not in image.info:
                 # PIL inverts every CMYK JPEG; only those with Adobe's marker are stored inverted.
                 upright = PIL.ImageChops.invert(upright)
             return _to_rgb(upright)
     except BadMedia:
         raise
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
-        raise _too_many("the header's", limits) from None
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
+        times = 2 if isinstance(error, PIL.Image.DecompressionBombError) else 1
+        bound = times * (PIL.Image.MAX_IMAGE_PIXELS or 0)  # Pillow's own
+        raise _too_many("the header's", min(limits.max_pixels, bound)) from None
     except PIL.UnidentifiedImageError:
         raise BadMedia(reason="this is not an image, or its header is damaged") from None
     except MemoryError:
@@ -142,8 +145,19 @@ def decode(data: bytes, limits: Limits) -> PIL.Image.Image:
         raise BadMedia(reason=f"the image is damaged: {reason}") from error
 
 
-def _too_many(size: str, limits: ImageLimits) -> BadMedia:
-    return BadMedia(reason=f"{size} pixels are over the limit of {limits.max_pixels}")
+def _too_many(size: str, limit: int) -> BadMedia:
+    return BadMedia(reason=f"{size} pixels are over the limit of {limit}")
+
+
+def _reducible(image: PIL.Image.Image) -> PIL.Image.Image:
+    """The same picture in a mode in which neighbouring pixels can be averaged: the numbers of
+    colours cannot, nor can a colour that means "transparent"; and PIL does not average 16 bits."""
+    if image.mode.startswith("I;16"):
+        image = _to_8_bits(image)
+        image.info.pop("transparency", None)  # a shade of 16 bits
+    elif image.mode in ("1", "P", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image
 
 
 def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:

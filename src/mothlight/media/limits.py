@@ -56,7 +56,8 @@ class ImageLimits(Limits):
 
     ``max_edge``: longest edge in pixels that the method is given; a larger picture is reduced (a
     JPEG already while it is decoded), and the phone may reduce it before the upload.
-    ``max_pixels``: width × height by the file's header, above which it is refused undecoded.
+    ``max_pixels``: width × height by the file's header, above which it is refused undecoded; so is
+    what Pillow refuses by itself, from twice ``PIL.Image.MAX_IMAGE_PIXELS`` (179 million) up.
     """
 
     kind: ClassVar[str] = "image"
