@@ -82,7 +82,7 @@ class App:
         hook = self._hook = _hook(authenticate, settings)
         self.calls = self._calls(_limited(self.backend, hook, settings))
         self.rest = Rest(self.services, self.calls, settings, self._observer, hook)
-        self._resource = Resource(self.calls, settings, hook)
+        self._resource = Resource(self.calls, settings, self.rest.callers)
         self.upgrades = Upgrades(self.rest)
         self._pages = Pages(
             self.services,
@@ -90,7 +90,7 @@ class App:
             self.backend,
             settings,
             self.rest.routes,
-            secured=self.rest.authenticate is not None,
+            secured=self.rest.callers.authenticate is not None,
         )
         self._asgi: Any = self._serve
         if settings.cors:

@@ -36,7 +36,7 @@ class Principal:
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """What a request says of its caller, in every protocol. ``headers``: by name in lower case;
-    ``address``: the client's, or what a proxy on this machine names; ``path``: what is asked."""
+    ``address``: the client's, or what one of ``proxies`` names; ``path``: what is asked."""
 
     headers: Mapping[str, str]
     address: str

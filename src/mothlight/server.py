@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
                 ws_ping_interval=settings.heartbeat,
                 ws_ping_timeout=settings.send_timeout,
                 lifespan="on",
-                proxy_headers=False,  # ``http.peer`` reads them, for all ways alike
+                proxy_headers=False,  # ``protocols/callers`` reads them, for all ways alike
                 access_log=False,
                 log_config=None,
                 server_header=False,

@@ -6,6 +6,7 @@ Each field is an argument of ``App(...)``, an environment variable (``MOTHLIGHT_
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -133,14 +134,26 @@ class Settings(BaseSettings):
     cors: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="web origins that may call, separated by commas, or * for any"
     )
+    proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        description="addresses and networks (10.0.0.0/8) of proxies, separated by commas, that are "
+        "believed who they ask for (X-Forwarded-For)",
+    )
     docs: bool = Field(True, description="serve /docs, /openapi.json and /contract")
 
-    @field_validator("cors", "device", mode="before")
+    @field_validator("cors", "device", "proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return [part for part in map(str.strip, value.split(",")) if part]
+
+    @field_validator("proxies")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in value:
+            ipaddress.ip_network(proxy, strict=False)  # ValueError says what is wrong with it
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

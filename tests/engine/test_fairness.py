@@ -10,7 +10,6 @@ import httpx2
 import pytest
 
 from mothlight import method, service
-from mothlight.protocols import http
 from mothlight.testing import TestClient
 
 
@@ -53,12 +52,3 @@ def test_others_are_served_between_the_calls_of_a_noisy_one(url: str) -> None:
         assert urgent.result() - begun < 20
         others = [call.result() for call in (*quiet, urgent)]
         assert late.result() > max(others), "who has time waits"
-
-
-def test_whose_call_it_is() -> None:
-    named = {b"x-forwarded-for": b"198.51.100.7, 203.0.113.9 "}
-    assert http.peer(("127.0.0.1", 1), named) == "203.0.113.9"
-    assert http.peer(("127.0.0.1", 1), {}) == "127.0.0.1"
-    assert http.peer(("192.0.2.1", 1), named) == "192.0.2.1", "a stranger may name nobody"
-    assert http.peer(None, {}) == ""
-    assert len(http.peer(("::1", 1), {b"x-forwarded-for": b"a" * 9999})) == 64

@@ -17,7 +17,6 @@ from desk import Desk
 
 from mothlight import App, Image
 from mothlight.calls.identity import public
-from mothlight.protocols import http
 
 KEY = "3f2b8c1d9e7a4650b1c2d3e4f5a69788"
 
@@ -354,35 +353,6 @@ def test_who_waits_for_a_call_is_answered_when_the_server_cancels_it(run: Run) -
             assert (answer.status, answer.problem["reason"]) == (503, "the server is stopping")
 
     run(main())
-
-
-def test_whose_call_it_is() -> None:
-    def told(named: str) -> str:
-        return http.peer(("127.0.0.1", 1), {b"x-forwarded-for": named.encode()})
-
-    assert told("198.51.100.7, 203.0.113.9 ") == "203.0.113.9"
-    assert told("203.0.113.9, 127.0.0.1") == "203.0.113.9", "two proxies on this machine"
-    assert told("203.0.113.9:51234") == "203.0.113.9", "each connection has another port"
-    assert told("[2001:db8::1]:51234") == told("[2001:db8::1]") == "2001:db8::1"
-    assert told("2001:db8::1") == "2001:db8::1"
-    assert told("127.0.0.1, ::1") == told(" , ") == told("[") == "127.0.0.1"
-    assert http.peer(("192.0.2.1", 1), {b"x-forwarded-for": b"a"}) == "192.0.2.1"
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("", ""),
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8::1", "2001:db8::/64"),
-        ("2001:db8::ffff:1:1:2", "2001:db8::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("not:an:address", "not:an:address"),
-    ],
-)
-def test_who_has_a_network_is_one_caller(address: str, expected: str) -> None:
-    assert http.caller((address, 1), {}) == expected
 
 
 def test_many_callers_each_get_their_own_answer(run: Run) -> None:

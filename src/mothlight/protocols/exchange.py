@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Awaitable
 from typing import Any
 
 from .. import metrics
 from ..calls.base import Terms
 from ..calls.identity import BITS, is_secret, public
 from ..errors import MalformedRequest
-from ..principal import ANONYMOUS, Authenticate, Principal
+from ..principal import ANONYMOUS, Principal
 from ..service import Method
 from ..timeline import Timeline
 from . import http
@@ -69,19 +68,6 @@ class Exchange:
         if self.timeline is not None and self.observer is not None:
             self.timeline.error = self.timeline.error or error
             self.observer.end(self.timeline, self.method, self.name, code, status, seconds)
-
-
-async def principal(
-    authenticate: Authenticate | None,
-    client: tuple[str, int] | None,
-    headers: dict[bytes, bytes],
-    path: str,
-) -> Principal:
-    """Who makes a request. Raises Unauthenticated, or what else the hook raises."""
-    if authenticate is None:
-        return ANONYMOUS
-    found = authenticate(http.credentials(client, headers, path))
-    return await found if isinstance(found, Awaitable) else found
 
 
 def client_key(key: bytes, header: str, principal: Principal) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from functools import lru_cache
@@ -24,7 +23,6 @@ from ..errors import (
     RequestTimeout,
     Unavailable,
 )
-from ..principal import Credentials
 from ..settings import Settings
 
 T = TypeVar("T")
@@ -37,9 +35,6 @@ Header = tuple[bytes, bytes]
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 _WHITE = b" \t"
-_OURS = ("127.0.0.1", "::1")
-_FORWARDED = 256
-"""Bytes at the end of an ``X-Forwarded-For`` that are looked at; strangers write its beginning."""
 
 _PATIENCE = 0.05
 """Seconds after which a call is worth watching for its client to leave."""
@@ -122,45 +117,6 @@ def stopping() -> Unavailable:
     return Unavailable(reason="the server is stopping")
 
 
-def peer(client: tuple[str, int] | None, headers: dict[bytes, bytes]) -> str:
-    """Where a request comes from: the client's address; of a proxy on this machine, the last
-    address that it names and that is not of this machine, too."""
-    host = client[0] if client else ""
-    if host in _OURS and (named := headers.get(b"x-forwarded-for")):
-        return _forwarded(named[-_FORWARDED:]) or host
-    return host
-
-
-@lru_cache(maxsize=4096)
-def _forwarded(named: bytes) -> str:
-    hosts = [_without_port(entry.strip()) for entry in named.decode("latin-1").split(",")]
-    return next((host for host in reversed(hosts) if host not in _OURS), "")[:64]
-
-
-def _without_port(address: str) -> str:
-    if address.startswith("["):  # RFC 3986, 3.2.2
-        return address[1:].partition("]")[0]
-    return address.partition(":")[0] if address.count(":") == 1 else address
-
-
-def caller(client: tuple[str, int] | None, headers: dict[bytes, bytes]) -> str:
-    """The ``peer`` as others are told apart from it: in IPv6 by its network."""
-    address = peer(client, headers)
-    return _network(address) if ":" in address else address
-
-
-@lru_cache(maxsize=4096)
-def _network(address: str) -> str:
-    """The /64 of an IPv6 address, which the smallest customer has for itself (RFC 6177)."""
-    try:
-        found = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if mapped := found.ipv4_mapped:
-        return str(mapped)
-    return str(ipaddress.IPv6Network((found, 64), strict=False))
-
-
 class Headers(Mapping[str, str]):
     """A request's headers as text; each is decoded when it is asked for, as few are."""
 
@@ -181,13 +137,6 @@ class Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._headers)
-
-
-def credentials(
-    client: tuple[str, int] | None, headers: dict[bytes, bytes], path: str
-) -> Credentials:
-    """What a request says of its caller."""
-    return Credentials(Headers(headers), peer(client, headers), path)
 
 
 def is_upload(headers: dict[bytes, bytes]) -> bool:

@@ -14,10 +14,10 @@ from contextlib import suppress
 
 from ..calls.base import Calls, Status
 from ..errors import Error, MethodNotAllowed, NotAcceptable
-from ..principal import Authenticate
 from ..settings import Settings
 from . import http, status, streams
-from .exchange import Exchange, principal
+from .callers import Callers
+from .exchange import Exchange
 from .rest import LONGEST_WAIT, response
 
 _VERBS = ["DELETE", "GET", "HEAD"]
@@ -26,8 +26,8 @@ _VERBS = ["DELETE", "GET", "HEAD"]
 class Resource:
     """The calls, by their ids."""
 
-    def __init__(self, calls: Calls, settings: Settings, authenticate: Authenticate | None) -> None:
-        self.calls, self.settings, self.authenticate = calls, settings, authenticate
+    def __init__(self, calls: Calls, settings: Settings, callers: Callers) -> None:
+        self.calls, self.settings, self.callers = calls, settings, callers
 
     async def serve(
         self, scope: http.Scope, receive: http.Receive, send: http.Send, path: str
@@ -37,7 +37,7 @@ class Resource:
         id = path.removeprefix(f"{status.CALLS}/")  # ASGI has decoded it
         answer: http.Answer | None
         try:
-            owner = await principal(self.authenticate, scope.get("client"), headers, path)
+            owner = await self.callers.principal(scope.get("client"), headers, path)
             if verb not in _VERBS:
                 raise MethodNotAllowed(path=path, allow=_VERBS)
             if verb == "DELETE":

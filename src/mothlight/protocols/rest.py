@@ -35,7 +35,8 @@ from ..schema import MediaType, Nothing, Payload
 from ..service import Method, Service
 from ..settings import Settings
 from . import http, streams
-from .exchange import Exchange, principal
+from .callers import Callers
+from .exchange import Exchange
 from .message import BODILESS, from_file, from_json, validated
 from .observer import Observer
 from .priority import urgency
@@ -61,7 +62,7 @@ class Rest:
         authenticate: Authenticate | None = None,
     ) -> None:
         self.calls, self.settings, self.observer = calls, settings, observer
-        self.authenticate = authenticate
+        self.callers = Callers(authenticate, settings.proxies)
         self.routes: dict[str, dict[str, Method[Any, Any, Any]]] = {}
         for service in services:
             for method in service.methods.values():
@@ -146,8 +147,10 @@ class Rest:
     ) -> asyncio.Future[Reply]:
         """Hands a unary call, whose body is all there, to the backend; cancelling the future
         cancels the call. Raises Error."""
-        if self.authenticate is not None:
-            found = self.authenticate(http.credentials(call.client, headers, call.method.path))
+        callers = self.callers
+        if callers.authenticate is not None:
+            path = call.method.path
+            found = callers.authenticate(callers.credentials(call.client, headers, path))
             assert not isinstance(found, Awaitable)  # those of such hooks go the long way
             call.principal = found
         self.begin(call, headers)
@@ -198,7 +201,7 @@ class Rest:
             seconds = asked if seconds is None else min(asked, seconds)
         deadline = None if seconds is None else call.start + seconds
         first = urgency(headers.get(b"priority"))
-        whose = call.principal.name or http.caller(call.client, headers)
+        whose = call.principal.name or self.callers.network(call.client, headers)
         return Request(
             method, payload, call.name, deadline, first, whose, call.timeline, call.principal, inbox
         )
@@ -206,7 +209,7 @@ class Rest:
     async def _admit(self, call: Exchange, headers: dict[bytes, bytes], path: str) -> None:
         """Finds out who calls, and names the call, before anything of a large body is read."""
         try:
-            call.principal = await principal(self.authenticate, call.client, headers, path)
+            call.principal = await self.callers.principal(call.client, headers, path)
             self.begin(call, headers)
         except Error as error:
             if http.is_upload(headers):

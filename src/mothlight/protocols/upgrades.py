@@ -7,7 +7,6 @@ from typing import Any
 from ..errors import MethodNotAllowed, RouteNotFound, Unavailable
 from ..service import Method
 from . import http
-from .exchange import principal
 from .multiplex import Multiplex
 from .rest import Rest
 from .sockets import Gone, Opening, Socket, accept, conclude, opening_headers, refuse
@@ -72,7 +71,7 @@ class Upgrades:
             raise MethodNotAllowed(path=path, allow=verbs) if verbs else RouteNotFound(path=path)
         headers = opening_headers(scope, self.rest.settings)
         client = scope.get("client")
-        owner = await principal(self.rest.authenticate, client, headers, path)
+        owner = await self.rest.callers.principal(client, headers, path)
         opening = Opening(headers, client, owner)
         return (
             Multiplex(self.rest, opening) if method is None else Stream(self.rest, method, opening)
