@@ -27,9 +27,24 @@ def survive_signals() -> None:
     told = (signal.SIGINT, signal.SIGTERM)
     for number in told:
         signal.signal(number, lambda *_: None)
-    if sys.platform != "win32":
-        os.register_at_fork(after_in_child=lambda: [signal.signal(n, signal.SIG_DFL) for n in told])
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a terminal's, to who prints unasked
+    if sys.platform == "win32":
+        return
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a terminal's, to who prints unasked
+
+    def allow() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, told)
+
+    def end_by_them() -> None:
+        for number in told:
+            signal.signal(number, signal.SIG_DFL)
+        allow()
+
+    # Blocked until a child has its own handlers: who starts it may stop it at once.
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, told),
+        after_in_parent=allow,
+        after_in_child=end_by_them,
+    )
 
 
 def die_with_parent() -> None:
