@@ -158,7 +158,7 @@ Future<void> streamByHand() async {
   final read = await NumberService(urlOf(split.port)).stream(3).toList();
   await serving;
   print('9, 10, 11 in other chunks: ${read.join(', ')}');
-  final proxy = await Proxy.start(Uri.parse(base), cutAt: '4\n');
+  final proxy = await Proxy.start(Uri.parse(base), cutAt: '\n4\n');
   final got = <int>[];
   try {
     await NumberService(proxy.url).stream(8).forEach(got.add);
