@@ -14,6 +14,11 @@ from . import wire
 from .arena import Arena
 from .base import ENVIRONMENT
 
+_KEPT = {"MALLOC_MMAP_THRESHOLD_": 32 << 20, "MALLOC_TRIM_THRESHOLD_": 256 << 20}
+"""What glibc keeps of the memory that a model frees (mallopt(3)). By itself it gives large blocks
+back, and the next call has them zeroed and mapped again, page by page: 3 500 faults for a photo,
+whose rate is 1.4 times as high without them."""
+
 
 class Launched(NamedTuple):
     """A worker's process, our end of its socket, and the arenas of the files that its methods take
@@ -61,4 +66,6 @@ def _environment(placement: wire.Placement) -> dict[str, str]:
     environment = {**os.environ, ENVIRONMENT: str(os.getpid())}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         environment.setdefault(name, str(placement.threads))
+    for name, size in _KEPT.items():
+        environment.setdefault(name, str(size))
     return environment
