@@ -23,25 +23,24 @@ class Promise(asyncio.Future[T]):
 
     def set_result(self, result: T, /) -> None:
         super().set_result(result)
-        if self.listener is not None:
-            self._tell(self.listener)
+        self._tell()
 
     def set_exception(self, exception: type | BaseException, /) -> None:
         super().set_exception(exception)
-        if self.listener is not None:
-            self._tell(self.listener)
+        self._tell()
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Ends it; whether it had not ended before."""
         if not super().cancel(msg):
             return False
-        if self.listener is not None:
-            self._tell(self.listener)
+        self._tell()
         return True
 
-    def _tell(self, listener: Listener[T]) -> None:
+    def _tell(self) -> None:
+        if self.listener is None:
+            return
         try:
-            listener(self)
+            self.listener(self)
         except Exception as error:  # whoever ends it has others to see to
             told = {"message": "a listener failed", "exception": error, "future": self}
             self.get_loop().call_exception_handler(told)

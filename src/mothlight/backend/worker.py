@@ -39,7 +39,6 @@ QUICK = 0.0005
 """Seconds that a batch must take for another thread to be woken to read beside it; chosen, as a
 wake-up costs tens of microseconds here and much more where the cores are busy."""
 
-
 LIGHT = 64 * 1024
 """Bytes of JSON that are decoded by whoever reads, sooner than another would be awake."""
 
@@ -107,14 +106,13 @@ class Worker:
                 job = self._prepare(frame)
                 if not self.relay.bring(job):
                     continue
-                if frame.method in self.quick and self.instance.model.is_free:
+                is_quick = frame.method in self.quick and self.instance.model.is_free
+                if is_quick:
                     self.lead.begin()
-                    self._run(job)
-                    leads = self.lead.end()
                 else:
                     self.lead.give()
-                    self._run(job)
-                    leads = False
+                self._run(job)
+                leads = is_quick and self.lead.end()
 
     def _is_light(self, frame: wire.Batch) -> bool:
         """Whether to prepare it takes less than to wake a thread that reads meanwhile."""

@@ -29,14 +29,17 @@ class Callers:
 
     async def principal(self, client: Client, headers: dict[bytes, bytes], path: str) -> Principal:
         """Who makes a request. Raises Unauthenticated, or what else the hook raises."""
-        if self.authenticate is None:
-            return ANONYMOUS
-        found = self.authenticate(self.credentials(client, headers, path))
+        found = self.ask(client, headers, path)
         return await found if isinstance(found, Awaitable) else found
 
-    def credentials(self, client: Client, headers: dict[bytes, bytes], path: str) -> Credentials:
-        """What a request says of its caller."""
-        return Credentials(http.Headers(headers), self.peer(client, headers), path)
+    def ask(
+        self, client: Client, headers: dict[bytes, bytes], path: str
+    ) -> Principal | Awaitable[Principal]:
+        """The same, as the hook gives it."""
+        if self.authenticate is None:
+            return ANONYMOUS
+        said = Credentials(http.Headers(headers), self.peer(client, headers), path)
+        return self.authenticate(said)
 
     def peer(self, client: Client, headers: dict[bytes, bytes]) -> str:
         """Where a request comes from: the client's address; of a proxy, the last address that it

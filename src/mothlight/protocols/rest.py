@@ -147,10 +147,8 @@ class Rest:
     ) -> asyncio.Future[Reply]:
         """Hands a unary call, whose body is all there, to the backend; cancelling the future
         cancels the call. Raises Error."""
-        callers = self.callers
-        if callers.authenticate is not None:
-            path = call.method.path
-            found = callers.authenticate(callers.credentials(call.client, headers, path))
+        if self.callers.authenticate is not None:
+            found = self.callers.ask(call.client, headers, call.method.path)
             assert not isinstance(found, Awaitable)  # those of such hooks go the long way
             call.principal = found
         self.begin(call, headers)
