@@ -9,7 +9,6 @@ import 'src/abortable.dart';
 import 'src/http_adapter.dart';
 // dart:io stands behind the condition: the package stays one for browsers.
 import 'src/http_web.dart' if (dart.library.io) 'src/http_native.dart';
-import 'src/streaming_adapter.dart';
 import 'src/tls.dart';
 import 'src/zone.dart';
 
@@ -24,7 +23,7 @@ typedef SocketConnector =
     });
 
 /// The network of package:http, and WebSockets of dart:io or of the browser.
-final class PackageHttpAdapter implements StreamingAdapter {
+final class PackageHttpAdapter implements HttpAdapter {
   /// [client] may be any of package:http; it is closed with the adapter.
   /// cronet_http, cupertino_http and ok_http read on while a stream is paused:
   /// with them the server is not paused, and the items wait in memory.

@@ -10,12 +10,11 @@ import 'src/frames.dart';
 import 'src/http_adapter.dart';
 import 'src/io_client.dart';
 import 'src/io_socket.dart';
-import 'src/streaming_adapter.dart';
 import 'src/tls.dart';
 import 'src/zone.dart';
 
 /// The network of dart:io.
-final class IoAdapter implements StreamingAdapter {
+final class IoAdapter implements HttpAdapter {
   /// [client] is closed with the adapter.
   IoAdapter([HttpClient? client]) : _client = client ?? newHttpClient();
 

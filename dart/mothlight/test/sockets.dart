@@ -132,6 +132,9 @@ final class Browser implements HttpAdapter {
   bool get sendsSocketHeaders => false;
 
   @override
+  bool get streamsBodies => false;
+
+  @override
   Future<RawResponse> send(RawRequest request) => _adapter.send(request);
 
   @override

@@ -1,11 +1,9 @@
 /// Uploads by clients that take a body as a whole, and by those that do not.
 library;
 
-import 'dart:async';
 import 'dart:typed_data';
 
 import 'package:mothlight/generated.dart';
-import 'package:mothlight/src/streaming_adapter.dart';
 import 'package:mothlight/testing.dart';
 
 import 'harness.dart';
@@ -17,34 +15,6 @@ final Method<FileData, String> upload = method(
   readString,
 );
 
-/// Takes a body as it leaves.
-final class Streaming implements StreamingAdapter {
-  Streaming(this._adapter);
-
-  final ScriptedAdapter _adapter;
-
-  @override
-  bool get streamsBodies => true;
-
-  @override
-  bool get sendsSocketHeaders => true;
-
-  @override
-  Future<RawResponse> send(RawRequest request) => _adapter.send(request);
-
-  @override
-  Future<MessageSocket> connect(
-    Uri url, {
-    List<String> protocols = const [],
-    Map<String, String> headers = const {},
-    int maxMessage = longestMessage,
-    required Future<void> abort,
-  }) => throw UnimplementedError();
-
-  @override
-  void close() => _adapter.close();
-}
-
 Future<void> main() async {
   /// The verbs of a call with a body of [bytes] whose answer comes after twice
   /// the silence of a lost connection.
@@ -52,10 +22,10 @@ Future<void> main() async {
     final adapter = ScriptedAdapter([
       Reply.json('late', delay: ms(400)),
       Reply.json('asked for'),
-    ]);
+    ])..streamsBodies = streams;
     await Transport(
       Uri.parse('http://test'),
-      adapter: streams ? Streaming(adapter) : adapter,
+      adapter: adapter,
       options: CallOptions(idle: ms(200)),
     ).unary(upload, FileData.bytes(Uint8List(bytes)));
     return [for (final request in adapter.requests) request.method];

@@ -6,7 +6,6 @@ import 'ending.dart';
 import 'errors.dart';
 import 'exchange.dart';
 import 'http_adapter.dart';
-import 'streaming_adapter.dart';
 import 'watchdog.dart';
 
 /// Bytes a second of a slow network: so long may a body be on its way that was
@@ -61,7 +60,7 @@ final class Connection {
     final request = make(_abort.future);
     final watchdog = _watch(exchange.silence);
     ending.onEnd(close);
-    final streams = adapter is StreamingAdapter && adapter.streamsBodies;
+    final streams = adapter.streamsBodies;
     final sending = adapter.send(_watched(request, watchdog, streams: streams));
     try {
       response = await _until(sending);

@@ -96,6 +96,10 @@ abstract interface class HttpAdapter {
   /// Whether [connect] can send headers; browsers cannot.
   bool get sendsSocketHeaders;
 
+  /// Whether [send] takes a body as it leaves, as dart:io does it. Browsers
+  /// take it at once, and send it afterwards.
+  bool get streamsBodies;
+
   /// Closes idle connections; nothing may be sent afterwards.
   void close();
 }

@@ -52,6 +52,10 @@ final class ScriptedAdapter implements HttpAdapter {
   @override
   bool sendsSocketHeaders = true;
 
+  /// Set to true, a body has left when all of it was taken.
+  @override
+  bool streamsBodies = false;
+
   @override
   Future<RawResponse> send(RawRequest request) async {
     final abort = request.abort;
