@@ -24,6 +24,7 @@ from .method import Method
 from .protocols.exchange import Exchange
 from .protocols.http import Answer
 from .protocols.rest import Rest
+from .sending import Sending
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's head. llhttp, which uvicorn parses with, has no bound of its own."""
@@ -46,13 +47,12 @@ _LONG_WAY = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"prefer"))
 """Headers of requests that never go the short way."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(Sending, HttpToolsProtocol):
     """uvicorn's protocol with a bound on the time and size of a request's head, on the time that a
     client reads nothing, and on the number of connections; uvicorn itself would wait for ever for
     the rest of a header line, and for a client to read on."""
 
     head_timeout = 15.0
-    send_timeout = 60.0
     max_connections = 4096
     is_draining = False
     """Set on the class when the server stops: every answer is its connection's last."""
@@ -66,8 +66,6 @@ class Connection(HttpToolsProtocol):
         self._in_head = True  # until its first request's head is whole
         self._awaits_head = True
         self._alarm = Alarm(self.loop, self.timeout_keep_alive_handler)
-        self._send_timer: asyncio.TimerHandle | None = None
-        self._unread = 0
         self._running: Any = None
         self._short = Short(self)
         if len(self.connections) > self.max_connections:
@@ -190,24 +188,6 @@ class Connection(HttpToolsProtocol):
             )
         self.transport.close()
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._unread = self.transport.get_write_buffer_size()
-        self._send_timer = self.loop.call_later(self.send_timeout, self._look)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._send_timer is not None:
-            self._send_timer.cancel()
-
-    def _look(self) -> None:
-        left = self.transport.get_write_buffer_size()
-        if left >= self._unread:
-            self.transport.abort()
-            return
-        self._unread = left  # a large answer on a slow line
-        self._send_timer = self.loop.call_later(self.send_timeout, self._look)
-
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
@@ -243,8 +223,6 @@ class Connection(HttpToolsProtocol):
             self._running.disconnected = True
             self._running.message_event.set()
         self._alarm.stop()
-        if self._send_timer is not None:
-            self._send_timer.cancel()
         super().connection_lost(exc)
 
 

@@ -16,6 +16,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 
 from .protocols.status import CALLS
+from .sending import Sending
 
 MAX_FRAGMENTS = 1024
 """Frames that one message may come in; empty ones would cost their sender nothing."""
@@ -30,12 +31,12 @@ log.setLevel(logging.CRITICAL)
 # and each frame that is not UTF-8, as an error. What fails, the application logs.
 
 
-class WebSocket(WebSocketsSansIOProtocol):
+class WebSocket(Sending, WebSocketsSansIOProtocol):
     """uvicorn's protocol with bounds on the time that a message takes to arrive and that a client
     reads nothing; one that answers no ping is dropped only if we listened to it. ``frames`` are the
     fragments of a message."""
 
-    send_timeout = body_timeout = 60.0
+    body_timeout = 60.0
     max_json = 4 * 1024 * 1024
     frames: list[bytes]
     transport: Any
@@ -44,9 +45,7 @@ class WebSocket(WebSocketsSansIOProtocol):
         self.logger = self.conn.logger = log
         self.conn.debug = False
         super().connection_made(transport)
-        self._send_timer: asyncio.TimerHandle | None = None
         self._message_timer: asyncio.TimerHandle | None = None
-        self._unsent = 0
         self._ahead = b""  # read, and not parsed yet
 
     def handle_connect(self, event: Request) -> None:
@@ -128,26 +127,6 @@ class WebSocket(WebSocketsSansIOProtocol):
         else:
             self.conn.data_to_send()  # thrown away: who reads nothing would fill our memory
 
-    # A client that reads nothing
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._unsent = self.transport.get_write_buffer_size()
-        self._send_timer = self.loop.call_later(self.send_timeout, self._look)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._send_timer is not None:
-            self._send_timer.cancel()
-
-    def _look(self) -> None:
-        left = self.transport.get_write_buffer_size()
-        if left >= self._unsent:
-            self.transport.abort()
-            return
-        self._unsent = left  # a large message on a slow line
-        self._send_timer = self.loop.call_later(self.send_timeout, self._look)
-
     def keepalive_timeout(self) -> None:
         if self.read_paused or not self.writable.is_set():  # its pong may wait behind much
             self.pong_timer = self.loop.call_later(self.send_timeout, self.keepalive_timeout)
@@ -162,7 +141,5 @@ class WebSocket(WebSocketsSansIOProtocol):
         # Else what it carries may end, as other accepted calls may; the application then closes it.
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._send_timer is not None:
-            self._send_timer.cancel()
         self._stop_message_timer()
         super().connection_lost(exc)
