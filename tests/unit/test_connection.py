@@ -32,6 +32,7 @@ from mothlight.server import Server
 from mothlight.testing import TestClient
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+pytestmark = pytest.mark.usefixtures("fresh_hold")
 
 
 def post(path: str, body: bytes = b"", *lines: str, verb: str = "POST", kind: str = "") -> bytes:
@@ -169,13 +170,6 @@ def short() -> Iterator[str]:
 def long() -> Iterator[str]:
     with served(is_short=False) as client:
         yield client.url
-
-
-@pytest.fixture(autouse=True)
-def fresh_hold() -> Iterator[None]:
-    desk.hold = desk.Hold()
-    yield
-    desk.hold.go.set()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import desk
@@ -18,13 +18,7 @@ from mothlight.protocols.multiplex import Multiplex
 from mothlight.protocols.sockets import Gone, Opening
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-@pytest.fixture(autouse=True)
-def fresh_hold() -> Iterator[None]:
-    desk.hold = desk.Hold()
-    yield
-    desk.hold.go.set()
+pytestmark = pytest.mark.usefixtures("fresh_hold")
 
 
 class Frames:

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,14 +21,8 @@ from mothlight.calls.identity import public
 KEY = "3f2b8c1d9e7a4650b1c2d3e4f5a69788"
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+pytestmark = pytest.mark.usefixtures("fresh_hold")
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture(autouse=True)
-def fresh_hold() -> Iterator[None]:
-    desk.hold = desk.Hold()
-    yield
-    desk.hold.go.set()
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,13 +17,7 @@ from mothlight import App, metrics
 from mothlight.protocols.streams import BrokenOff
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-@pytest.fixture(autouse=True)
-def fresh_hold() -> Iterator[None]:
-    desk.hold = desk.Hold()
-    yield
-    desk.hold.go.set()
+pytestmark = pytest.mark.usefixtures("fresh_hold")
 
 
 @asynccontextmanager
