@@ -1,22 +1,21 @@
 """What a WebSocket's client may keep us waiting for, and keep in our memory: the protocol without a
-socket, under an application that takes a message when the test lets it."""
+socket, on a virtual clock, under an application that takes a message when the test lets it."""
 
 from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from desk import Desk
 from uvicorn.server import ServerState
 
+from clock import run
 from mothlight import App
 from mothlight.server import Server
 from mothlight.websocket import WebSocket
-
-Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 TEXT, BINARY, MORE = 1, 2, 0
 
@@ -119,7 +118,7 @@ def closed(transport: Transport) -> int:
     ],
     ids=["fragments", "an empty one", "half a frame"],
 )
-def test_a_message_that_does_not_end_is_not_waited_for(run: Run, begun: bytes) -> None:
+def test_a_message_that_does_not_end_is_not_waited_for(begun: bytes) -> None:
     async def main() -> None:
         made, transport, taker = await opened(body_timeout=0.1)
         for _ in range(3):  # one that ends in time may take its place
@@ -143,7 +142,7 @@ def test_a_message_that_does_not_end_is_not_waited_for(run: Run, begun: bytes) -
     run(main())
 
 
-def test_a_message_that_we_do_not_read_may_take_its_time(run: Run) -> None:
+def test_a_message_that_we_do_not_read_may_take_its_time() -> None:
     async def main() -> None:
         made, transport, taker = await opened(body_timeout=0.05)
         made.data_received(frame(TEXT, b"a") + frame(TEXT, b"b" * 9000)[:5000])
@@ -158,7 +157,7 @@ def test_a_message_that_we_do_not_read_may_take_its_time(run: Run) -> None:
     run(main())
 
 
-def test_json_over_its_bound_is_refused_before_it_is_read(run: Run) -> None:
+def test_json_over_its_bound_is_refused_before_it_is_read() -> None:
     async def main() -> None:
         head = frame(TEXT, b"x" * 2000)[:14]
         for path, expected in (("/calls", 1009), ("/calls?x=1", 1009), ("/desk/words", 0)):
@@ -170,7 +169,7 @@ def test_json_over_its_bound_is_refused_before_it_is_read(run: Run) -> None:
     run(main())
 
 
-def test_who_is_refused_while_he_sends_may_read_why(run: Run) -> None:
+def test_who_is_refused_while_he_sends_may_read_why() -> None:
     async def main() -> None:
         made, transport, _ = await opened(max_body=1000)
         made.close_timeout = 0.05
@@ -187,7 +186,7 @@ def test_who_is_refused_while_he_sends_may_read_why(run: Run) -> None:
     run(main())
 
 
-def test_of_many_messages_in_one_read_few_wait(run: Run) -> None:
+def test_of_many_messages_in_one_read_few_wait() -> None:
     async def main() -> None:
         made, transport, taker = await opened()
         count = 256 * 1024 // 7
@@ -208,7 +207,7 @@ def test_of_many_messages_in_one_read_few_wait(run: Run) -> None:
     run(main())
 
 
-def test_a_close_behind_messages_that_nobody_takes_is_seen(run: Run) -> None:
+def test_a_close_behind_messages_that_nobody_takes_is_seen() -> None:
     async def main() -> None:
         made, transport, _ = await opened()
         made.data_received(frame(TEXT, b"1") * 9000 + frame(8, b"\x03\xe8"))
