@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from clock import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clock import run
 from mothlight import method, service
 from mothlight.backend.base import Reply, Request
 from mothlight.calls.base import State, Terms

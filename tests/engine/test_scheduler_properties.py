@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from clock import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from clock import run
 from mothlight import batched, method, metrics, service
 from mothlight.backend.base import Request
 from mothlight.backend.scheduler import Scheduler
