@@ -182,7 +182,9 @@ class Log:
         if self.copied is not None:
             most = max(0, min(most, self.copied - self.first))
         if len(self._items) > room.log_items or self._bytes > room.log_bytes or room.is_full:
-            bound = _FLOOR if room.is_full else 3 * room.log_bytes // 4
+            bound = 3 * room.log_bytes // 4
+            if room.is_full:
+                bound = min(bound, _FLOOR)
             items, held = len(self._items), self._bytes
             while old < most and (items > 3 * room.log_items // 4 or held > bound):
                 held -= size(self._items[old])
