@@ -11,7 +11,7 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -34,6 +34,7 @@ from mothlight import (
     stepped,
 )
 from mothlight.backend.execution import Calls, Instance, Prepared, Result
+from mothlight.backend.wire import each
 from mothlight.errors import Internal, InvalidRequest
 from mothlight.schema import Payload
 from mothlight.service import Service
@@ -246,14 +247,14 @@ METHODS = Service.of(Model).methods
 INSTANCE = Instance(Service.of(Model))
 
 
-def results(name: str, *items: Any) -> list[Result]:
-    payloads = [
-        item if isinstance(item, Payload) else Payload(str(item).encode()) for item in items
-    ]
+def results(name: str, *items: Any) -> Sequence[Result]:
+    payloads = METHODS[name].input.join(
+        [item if isinstance(item, Payload) else Payload(str(item).encode()) for item in items]
+    )
     batch = Prepared(METHODS[name], payloads, Calls([f"call-{i}" for i in range(len(items))]))
     if METHODS[name].is_async:
-        return asyncio.run(INSTANCE.run_async(batch))
-    return INSTANCE.run(batch)
+        return each(asyncio.run(INSTANCE.run_async(batch)))
+    return each(INSTANCE.run(batch))
 
 
 def shown(name: str, *items: Any) -> list[Any]:
@@ -325,7 +326,8 @@ def test_only_the_guilty_fail_and_each_is_answered_once(kinds: list[int]) -> Non
     payloads = [Payload(str(3 * i + kind).encode()) for i, kind in enumerate(kinds)]
     logging.disable()
     try:
-        found = instance.run(Prepared(method, payloads, Calls([str(i) for i in range(len(kinds))])))
+        batch = Prepared(method, method.input.join(payloads), Calls(list(map(str, kinds))))
+        found = each(instance.run(batch))
     finally:
         logging.disable(logging.NOTSET)
     for i, (kind, result) in enumerate(zip(kinds, found, strict=True)):
@@ -359,7 +361,7 @@ def prepared(name: str, calls: Calls) -> Prepared:
 
 def run(name: str, batch: Prepared) -> list[Any]:
     found = asyncio.run(INSTANCE.run_async(batch)) if "async" in name else INSTANCE.run(batch)
-    return [r.json if isinstance(r, Payload) else r["type"] for r in found]
+    return [r.json if isinstance(r, Payload) else r["type"] for r in each(found)]
 
 
 @pytest.mark.parametrize("name", ["halve", "halve_async", "alone"])
@@ -401,7 +403,7 @@ def test_who_leaves_between_the_halves_is_left_out() -> None:
     instance.object = model
     model.at_run = lambda number: calls.drop(3) if number == 1 else None
     payloads = [Payload(b"0"), *[Payload(b"1")] * 3]
-    found = instance.run(Prepared(Service.of(Counting).methods["check"], payloads, calls))
+    found = each(instance.run(Prepared(Service.of(Counting).methods["check"], payloads, calls)))
     assert [r.json if isinstance(r, Payload) else r["type"] for r in found] == [
         "Internal", b"1", b"1", "Cancelled",
     ]  # fmt: skip
@@ -617,7 +619,7 @@ def test_an_example_whose_stream_is_empty_is_fine(function: Any) -> None:
 
 
 def test_an_example_of_the_wrong_type_is_refused() -> None:
-    with pytest.raises(ValueError, match="Expected `int`"):
+    with pytest.raises(ValueError, match="valid integer"):
         example(unary, "two").try_examples(asyncio.run)
 
 

@@ -162,8 +162,20 @@ def test_base64_is_read_in_both_alphabets() -> None:
 
 
 def test_a_wrong_result_is_named() -> None:
-    with pytest.raises(ValueError, match="Expected `int`"):
+    with pytest.raises(ValueError, match=r"valid integer.* and it is a str"):
         shape_of(int).encode("x")
+
+
+@pytest.mark.parametrize("hint", [Point, int, str, list[int], Circle | Square, bytes, Upload])
+def test_a_method_that_forgot_its_return_is_told(hint: Any) -> None:
+    with pytest.raises(ValueError, match="and it is a NoneType"):
+        shape_of(hint).encode(None)
+
+
+def test_one_model_is_not_as_good_as_another() -> None:
+    with pytest.raises(ValueError, match="instance of Circle, and it is a Square"):
+        shape_of(Circle).encode(Square(kind="box", side=1.0))
+    assert shape_of(Circle | None).encode(None).json == b"null"
 
 
 def test_a_tag_may_have_an_alias() -> None:
@@ -233,10 +245,10 @@ def test_a_value_that_does_not_fit_is_an_error_whatever_a_model_does_to_warnings
             warnings.simplefilter(action)
             for _ in range(2):
                 with pytest.raises(ValueError, match="Expected `int`"):
-                    shape.encode(["x"])
+                    shape.encode(["1"])
         warnings.resetwarnings()
         with pytest.raises(ValueError, match="Expected `int`"):
-            shape.encode(["x"])
+            shape.encode(["1"])
     with pytest.warns(UserWarning, match="Expected `int`"):  # others' warnings stay what they are
         TypeAdapter(list[int]).dump_json(["x"])  # type: ignore[list-item]
 

@@ -18,6 +18,7 @@ FRAMES = [
     wire.Pulse(1 << 30),
     wire.Failed("Traceback …"),
     wire.Results(7, [Payload(b'"x"', ((b"\xff\x00", "image/png", None),)), {"type": "Odd"}], 0.25),
+    wire.Results(8, b'[1,{"a":"]"}]', 0.25),
     wire.Items(3, [Payload(b"1")]),
     wire.Want(3, 32),
     wire.End(3, None),
@@ -33,6 +34,7 @@ ORDERS = [
         [None, 1.5],
     ),
     wire.Batch(2, "analyze", [Payload(b"1")], ["a"], [None], ["ada"]),
+    wire.Batch(3, "analyze", b"[1,2]", ["a", "b"], [None, 1.5]),
     wire.Drop(7, 3),
     wire.Open(2, "write", Payload(b"null"), "call", None),
     wire.Open(3, "write", Payload(b"null"), "call", 1.5, "ada"),
@@ -62,10 +64,11 @@ def test_results_are_payloads_or_problems() -> None:
     (body,) = wire.Splitter().feed(wire.pack(FRAMES[3]))
     frame = wire.decode_to_front(body)
     assert isinstance(frame, wire.Results)
-    assert [wire.problem_or_payload(raw) for raw in frame.results] == [
+    assert wire.each(frame.results) == [
         Payload(b'"x"', ((b"\xff\x00", "image/png", None),)),
         {"type": "Odd"},
     ]
+    assert wire.each(b'[1,{"a":"]"}]') == [Payload(b"1"), Payload(b'{"a":"]"}')]
 
 
 STREAM = b"".join(wire.pack(frame) for frame in FRAMES)

@@ -90,7 +90,7 @@ class Front:
     def results(self) -> list[Any]:
         frame = self.receive()
         assert isinstance(frame, wire.Results), frame
-        found = map(wire.problem_or_payload, frame.results)
+        found = wire.each(frame.results)
         return [r.json.decode() if isinstance(r, Payload) else r["type"] for r in found]
 
     def call(self, method: str, *messages: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any, overload
 
 from ..call import Call
 from ..errors import Cancelled, DeadlineExceeded, Error, Internal
-from ..schema import Payload
+from ..schema import Payload, split
 from ..service import Method
 from .answers import Result, check_length, declared, decode, encode, failure, log
 from .placement import forget
@@ -91,29 +91,31 @@ class Calls(Sequence[Call]):
 
 class Prepared:
     """A batch whose messages are decoded and whose files are open. ``members`` are the places of
-    ``messages`` in the batch; ``results`` holds the problems of the others. ``seconds`` is how long
-    the model had it."""
+    ``messages`` in the batch; ``results`` holds the problems of the others. ``answers``: those of
+    all of them, joined, where all could be. ``seconds`` is how long the model had it."""
 
-    __slots__ = ("calls", "members", "messages", "method", "results", "seconds")
+    __slots__ = ("answers", "calls", "members", "messages", "method", "results", "seconds")
 
     def __init__(
         self,
         method: Method[Any, Any, Any],
-        payloads: Sequence[Payload],
+        payloads: Sequence[Payload] | bytes,
         calls: Calls,
     ) -> None:
         self.method, self.calls = method, calls
-        self.results: list[Result | None] = [None] * len(payloads)
-        self.members: list[int] = []
+        self.results: list[Result | None] = [None] * len(calls)
+        self.answers: bytes | None = None
+        self.members: Sequence[int] = range(len(calls))
         self.messages: list[Any] = []
         self.seconds = 0.0
         takes_long = method.input.has_media
         some_gone = calls.some_gone(time.monotonic())
-        if not some_gone and method.parameter:
-            together = method.input.decode_all(payloads)
-            if together is not None:
-                self.messages, self.members = together, list(range(len(together)))
+        if isinstance(payloads, bytes):
+            if not some_gone and (together := method.input.decode_all(payloads)) is not None:
+                self.messages = together
                 return
+            payloads = split(payloads)
+        self.members = members = []
         for member, payload in enumerate(payloads):
             if some_gone or takes_long:
                 self.results[member] = calls.gone(member, time.monotonic())
@@ -121,7 +123,7 @@ class Prepared:
                     continue
             try:
                 self.messages.append(decode(method, payload))
-                self.members.append(member)
+                members.append(member)
             except Error as error:
                 self.results[member] = error.problem()
             except Exception:
@@ -138,7 +140,7 @@ class Part:
 
     __slots__ = ("batch", "members", "messages")
 
-    def __init__(self, batch: Prepared, members: list[int], messages: list[Any]) -> None:
+    def __init__(self, batch: Prepared, members: Sequence[int], messages: list[Any]) -> None:
         self.batch, self.members, self.messages = batch, members, messages
 
     @property
@@ -158,11 +160,12 @@ class Part:
         if not calls.some_gone(now):
             return
         members, messages = self.members, self.messages
-        self.members, self.messages = [], []
+        self.members = left = []
+        self.messages = []
         for member, message in zip(members, messages, strict=True):
             problem = self.batch.results[member] = calls.gone(member, now)
             if problem is None:
-                self.members.append(member)
+                left.append(member)
                 self.messages.append(message)
 
     def split(self, size: int) -> list[Part]:
@@ -197,15 +200,12 @@ class Parts:
         have one answer for each member."""
         batch = self.batch
         check_length(batch.method, returned, len(part.members))
-        encoded: Sequence[Result] | None = None
-        if not any(isinstance(value, Error) for value in returned):
-            encoded = batch.method.output.encode_all(returned)
-        for place, member in enumerate(part.members):
-            batch.results[member] = (
-                encode(batch.method, returned[place], batch.calls.ids[member])
-                if encoded is None
-                else encoded[place]
-            )
+        if len(part.members) == len(batch.results) > 1:
+            batch.answers = batch.method.output.encode_all(returned)
+            if batch.answers is not None:
+                return
+        for member, value in zip(part.members, returned, strict=True):
+            batch.results[member] = encode(batch.method, value, batch.calls.ids[member])
 
     def fail(self, part: Part, error: BaseException) -> None:
         """Takes what the model raised for a part."""
@@ -226,8 +226,11 @@ class Parts:
             gone = calls.gone(member, now) if isinstance(error, Cancelled) else None
             self.batch.results[member] = gone or problem
 
-    def finish(self) -> list[Result]:
-        """The results of the whole batch; what failed in it is logged once."""
+    def finish(self) -> list[Result] | bytes:
+        """The results of the whole batch, joined where all are answers that can be; what failed in
+        it is logged once."""
+        if self.batch.answers is not None:
+            return self.batch.answers
         name = self.batch.method.qualname
         if self._guilty:
             ids, told = ", ".join(self._guilty), {"calls": self._guilty, "method": name}

@@ -48,7 +48,7 @@ class Instance:
         self.object = service.cls()
         self.model = InOrder()
 
-    def run(self, batch: Prepared) -> list[Result]:
+    def run(self, batch: Prepared) -> list[Result] | bytes:
         """Runs a synchronous unary method over a batch."""
         method = batch.method
         parts = Parts(batch)
@@ -69,7 +69,7 @@ class Instance:
             batch.seconds = time.perf_counter() - start
         return parts.finish()
 
-    async def run_async(self, batch: Prepared) -> list[Result]:
+    async def run_async(self, batch: Prepared) -> list[Result] | bytes:
         """The same for an ``async def``; such run side by side."""
         method = batch.method
         parts = Parts(batch)

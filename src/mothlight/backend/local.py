@@ -23,6 +23,7 @@ from ..errors import Error, Overloaded, Unavailable
 from ..schema import Payload
 from ..service import Method, Service
 from ..settings import Settings
+from . import wire
 from .base import Reply, Request, StartupError, by_deadline
 from .execution import Calls, Instance, Prepared, failure
 from .intake import Intake
@@ -199,7 +200,7 @@ class ThreadRunner:
         self, method: Method[Any, Any, Any], tickets: Sequence[Ticket], calls: Calls
     ) -> None:
         assert self.instance
-        payloads = [t.request.payload for t in tickets]
+        payloads = method.input.join([t.request.payload for t in tickets])
         start = time.perf_counter()
         if method.is_async:
             batch = await asyncio.to_thread(Prepared, method, payloads, calls)
@@ -220,7 +221,7 @@ class ThreadRunner:
         metrics.batch_computed(method.qualname, seconds)
         timeline.answer(tickets, seconds)
         self.scheduler.line(method).learn(len(tickets), seconds, time.monotonic())
-        for ticket, result in zip(tickets, results, strict=True):
+        for ticket, result in zip(tickets, wire.each(results), strict=True):
             if isinstance(result, Payload):
                 ticket.answer(result, seconds, len(tickets))
             else:

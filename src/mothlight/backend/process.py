@@ -279,15 +279,16 @@ class Process(asyncio.Protocol):
             return
         self._batches[id] = Held(tickets, predicted, time.monotonic())
         self._busy += not method.is_async
-        payloads, calls, deadlines, principals = [], [], [], []
+        messages, calls, deadlines, principals = [], [], [], []
         for index, ticket in enumerate(tickets):
             ticket.place = (id, index)
             request = ticket.request
-            payloads.append(request.payload)
+            messages.append(request.payload)
             calls.append(request.id)
             deadlines.append(request.deadline)
             principals.append(request.caller)
         known = principals if any(principals) else None
+        payloads = method.input.join(messages)
         self._send(wire.Batch(id, method.name, payloads, calls, deadlines, known))
 
     def drop(self, ticket: Ticket) -> None:
@@ -296,13 +297,12 @@ class Process(asyncio.Protocol):
         if id in self._batches:
             self._send(wire.Drop(id, index))
 
-    def _answer(self, id: int, results: Sequence[Any], seconds: float) -> None:
+    def _answer(self, id: int, results: list[Any] | bytes, seconds: float) -> None:
         tickets, _, since = self._batches.pop(id)
         method = tickets[0].request.method
         size = len(tickets)
         timeline.answer(tickets, seconds)
-        for ticket, raw in zip(tickets, results, strict=True):
-            result = wire.problem_or_payload(raw)
+        for ticket, result in zip(tickets, wire.each(results), strict=True):
             if isinstance(result, Payload):
                 ticket.answer(result, seconds, size)
             else:

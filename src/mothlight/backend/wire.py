@@ -22,11 +22,12 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from ..schema import Payload
+from ..schema import Payload, split
 from .arena import Arena, Region
 
 T = TypeVar("T")
@@ -83,7 +84,7 @@ class Failed(msgspec.Struct, tag="failed", array_like=True):
 class Batch(msgspec.Struct, tag="batch", array_like=True):
     id: int
     method: str
-    payloads: list[Payload]
+    payloads: list[Payload] | bytes  # bytes: a JSON array of all messages (``join``)
     calls: list[str]
     deadlines: list[float | None]
     principals: list[str] | None = None  # None: nobody is known
@@ -96,7 +97,8 @@ class Drop(msgspec.Struct, tag="drop", array_like=True):
 
 class Results(msgspec.Struct, tag="results", array_like=True):
     id: int
-    results: list[Any]  # Payload as [json, media], or a problem document as a map
+    results: list[Any] | bytes  # Payload as [json, media], or a problem document as a map;
+    # bytes: a JSON array of all answers
     seconds: float
 
 
@@ -192,7 +194,8 @@ def restored(shared: Shared, arena: Arena | None) -> Any:
 def _payloads(frame: Carrier) -> list[Any]:
     if isinstance(frame, Open):
         return [frame.payload]
-    return frame.results if isinstance(frame, Results) else frame.payloads
+    found = frame.results if isinstance(frame, Results) else frame.payloads
+    return [] if isinstance(found, bytes) else found
 
 
 def _with(frame: T, payloads: list[Any]) -> T:
@@ -327,9 +330,12 @@ class Channel:
         return frames
 
 
-def problem_or_payload(raw: Any) -> Payload | dict[str, Any]:
-    """One entry of ``Results``, as MessagePack leaves it."""
-    if isinstance(raw, dict):
-        return raw
-    json, media = raw
+def each(results: list[Any] | bytes) -> Sequence[Payload | dict[str, Any]]:
+    """The entries of ``Results``, also as MessagePack leaves them."""
+    if isinstance(results, bytes):
+        return split(results)
+    return [raw if isinstance(raw, dict) else _payload(*raw) for raw in results]
+
+
+def _payload(json: bytes, media: Any) -> Payload:
     return Payload(json, tuple((data, kind, name) for data, kind, name in media) if media else ())

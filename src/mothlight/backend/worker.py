@@ -119,7 +119,9 @@ class Worker:
         method = self.methods[frame.method]
         if method.is_async or method.input.has_media:
             return False
-        return sum([len(payload.json) for payload in frame.payloads]) < LIGHT
+        if isinstance(frame.payloads, bytes):
+            return len(frame.payloads) < LIGHT
+        return sum(len(payload.json) for payload in frame.payloads) < LIGHT
 
     def _next(self) -> wire.Batch | wire.Open | None:
         """The next frame that is work; the others are dealt with at once, by whoever reads."""

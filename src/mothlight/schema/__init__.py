@@ -5,7 +5,7 @@ python type ─reader─> tree (Message, Field, Enum, Union, ListOf, MapOf, Scal
 """
 
 from .reader import Reader
-from .shape import Payload, Shape
+from .shape import Payload, Shape, split
 from .tree import (
     Choice,
     Enum,
@@ -49,4 +49,5 @@ __all__ = [
     "describe",
     "leaves",
     "present",
+    "split",
 ]

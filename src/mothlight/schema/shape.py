@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import msgspec
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, to_json
 
@@ -63,6 +64,14 @@ class Payload(NamedTuple):
         return len(json) + sum(len(data) for data, _, _ in media) if media else len(json)
 
 
+def split(array: bytes) -> list[Payload]:
+    """The messages that were joined."""
+    return [Payload(bytes(raw)) for raw in _split(array)]
+
+
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
 class Shape(Generic[T]):
     """A Python type as the wire sees it."""
 
@@ -77,6 +86,9 @@ class Shape(Generic[T]):
         # pydantic writes bytes as UTF-8 and NaN as null unless each model is configured otherwise;
         # types that hold them take a longer way, through the tree.
         self.plain = not any(n.kind == "bytes" or n.rules.get("finite") is False for n in scalars)
+        self.joins = self.plain and not self.has_media
+        """Whether the messages of a batch stand in one JSON array: nobody on their way has to take
+        each in hand."""
 
     def decode(self, payload: Payload, seen: list[Media] | None = None) -> T:
         """The message. ``seen`` collects its files. Raises InvalidRequest, and the errors of files
@@ -104,19 +116,23 @@ class Shape(Generic[T]):
             raise InvalidRequest(errors=[{"path": odd[0], "message": odd[1]}])
         return value
 
-    def decode_all(self, payloads: Sequence[Payload]) -> list[T] | None:
-        """The messages of a batch, read as one list, which takes half the time; None where each has
-        to be looked at by itself."""
-        if not self.plain or self.has_media or len(payloads) < 2:
-            return None
-        json = b"[%b]" % b",".join([payload.json for payload in payloads])
-        if self.has_floats and _NOT_FINITE.search(json):
+    def join(self, payloads: list[Payload]) -> list[Payload] | bytes:
+        """The messages of a batch as they go to its method. Each has to be one JSON value, as the
+        codecs see to it."""
+        if not self.joins or len(payloads) < 2:
+            return payloads
+        return b"[%b]" % b",".join([payload.json for payload in payloads])
+
+    def decode_all(self, array: bytes) -> list[T] | None:
+        """The messages of a batch, joined, which takes half the time; None where each has to be
+        looked at by itself."""
+        if self.has_floats and _NOT_FINITE.search(array):
             return None
         try:
-            found: list[T] = self._list.validator.validate_json(json)
+            found: list[T] = self._list.validator.validate_json(array)
         except Exception:  # whatever it is, it belongs to one of them
             return None
-        return found if len(found) == len(payloads) else None
+        return found
 
     @cached_property
     def _list(self) -> TypeAdapter[list[T]]:
@@ -150,6 +166,7 @@ class Shape(Generic[T]):
 
     def encode(self, value: T) -> Payload:
         """The JSON and files of a message; ValueError names a value that does not fit the type."""
+        self._check(value)
         context: dict[str, Any] = {}
         try:
             if self.plain:
@@ -167,19 +184,30 @@ class Shape(Generic[T]):
             raise ValueError(f"{odd[0] or 'the value'}: {odd[1]}; {mend}")
         return Payload(json, tuple(context.get("media", ())))
 
-    def encode_all(self, values: Sequence[T]) -> list[Payload] | None:
-        """The payloads of a batch's answers, likewise."""
-        if not self.plain or self.has_media:
+    def encode_all(self, values: list[T]) -> bytes | None:
+        """The answers of a batch, joined, likewise."""
+        if not self.joins or not self._list.validator.isinstance_python(values):
             return None
         _make_misfits_errors()
-        to_json = self.adapter.serializer.to_json
         try:
-            jsons = [to_json(value, by_alias=True, warnings=True) for value in values]
+            array = self._list.serializer.to_json(values, by_alias=True, warnings=True)
         except Exception:  # whatever it is, it belongs to one of them
             return None
-        if self.has_floats and _is_suspect(b"".join(jsons)):
-            return None
-        return [Payload(json) for json in jsons]
+        return None if self.has_floats and _is_suspect(array) else array
+
+    def _check(self, value: T) -> None:
+        """Sees to what pydantic does not when it writes: there None is null, and one model is as
+        good as another."""
+        if self.has_media and value is not None:  # which it would open, or make of a picture
+            return
+        validator = self.adapter.validator
+        if not validator.isinstance_python(value):
+            try:
+                validator.validate_python(value)
+            except ValidationError as error:
+                found = error.errors(include_url=False, include_context=False)[0]
+                it, path = type(found["input"]).__name__, path_of(found["loc"]) or "the value"
+                raise ValueError(f"{path}: {found['msg']}, and it is a {it}") from None
 
     def _not_finite(self, value: T) -> tuple[str, str] | None:
         """(path, message) of the first float that is not finite and has no leave to be so."""
