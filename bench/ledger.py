@@ -41,7 +41,8 @@ class Ledger:
             return []
         with self.path.open() as file:
             file.seek(self._seen)
-            lines = [line.split() for line in file.read().splitlines()]
+            whole, _, _ = file.read().rpartition("\n")  # what is just being written is for later
+        lines = [line.split() for line in whole.splitlines()]
         return [float(at) for name, at in lines if name == event]
 
     def wait(self, event: str, count: int, seconds: float = 60.0) -> list[float]:
