@@ -83,7 +83,7 @@ NOOP = Case(
 TEXT = Case(
     "text",
     "a small MLP, p50 0.5 to 0.9 ms alone, 0.09 to 0.11 an item in batches of 32",
-    (_MOTHLIGHT, _FASTAPI, _INLINE, _LOOP),
+    (_MOTHLIGHT, _LOOP, _FASTAPI, _INLINE),
     (
         Closed(
             Row(
