@@ -235,7 +235,9 @@ class Supersede:
             if newest != 200 or b"error" in body:
                 raise RuntimeError(f"the newest call was answered by {newest} {body!r:.300}")
             older = [answer(client)[1] for client in clients[:-1]]
-        if strange := [body for body in older if b"uperseded" not in body]:
+        # Whole is one that had ended when a server that paused saw the next; it is counted below.
+        known = [(body, b'"%d"' % number) for number, body in enumerate(older)]
+        if strange := [b for b, whole in known if b"uperseded" not in b and whole not in b]:
             raise RuntimeError(f"{len(strange)} older calls were answered by {strange[0]!r:.300}")
         time.sleep(2 * models.CALL)  # what runs in vain would be whole by then
         return len(server.ledger.events("whole")), last

@@ -291,12 +291,15 @@ class Short:
             return  # it was abandoned
         self._future = None
         rest = connection.rest
-        try:
-            answer = rest.answer(call, future.result())
-        except asyncio.CancelledError:  # by uvicorn, when the grace is over
+        if future.cancelled():  # by uvicorn, when the grace is over
             answer = rest.refuse(call, Unavailable(reason="the server is stopping"))
-        except Exception as error:
-            answer = rest.refuse(call, error)
+        elif (failed := future.exception()) is not None:  # raised here, it would hold itself
+            answer = rest.refuse(call, failed)
+        else:
+            try:
+                answer = rest.answer(call, future.result())
+            except Exception as error:
+                answer = rest.refuse(call, error)
         self._write(answer)
 
     def _write(self, answer: Answer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from copy import copy
 from typing import Any
 
 from .. import metrics
@@ -54,7 +55,7 @@ class Feed:
         while not self._items:
             if self._ended:
                 if self._error:
-                    raise self._error
+                    raise copy(self._error)
                 return []
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader

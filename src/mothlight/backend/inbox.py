@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from copy import copy
 
 from ..errors import Cancelled, Error
 from ..schema import Payload
@@ -62,7 +63,7 @@ class Inbox:
         while not self._messages:
             if self.is_ended:
                 if self._error:
-                    raise self._error
+                    raise copy(self._error)
                 return []
             self._consumer = asyncio.get_running_loop().create_future()
             await self._consumer

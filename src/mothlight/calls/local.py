@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from copy import copy
 
 from .. import metrics
 from ..backend.base import Backend, Reply, Request, by_deadline
@@ -114,7 +115,7 @@ class LocalCalls:
         record = self.open(request, terms)
         await asyncio.sleep(0)  # in which a refusal is raised where there is one
         if record.never_ran and record.error:
-            raise record.error
+            raise copy(record.error)
         return record.status()
 
     async def status(self, owner: str, id: str) -> Status:

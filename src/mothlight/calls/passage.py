@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from copy import copy
 from typing import Any
 
 from ..errors import Error
@@ -30,7 +31,7 @@ class Passage:
     async def next(self) -> Sequence[Payload]:
         """The next items; () at the end. Raises Error."""
         if self._error is not None:
-            raise self._error
+            raise copy(self._error)  # with the frames that raise it, it would hold itself
         self._reader = reader = asyncio.current_task()
         try:
             items: Sequence[Payload] | None = await anext(self._items, None)
@@ -38,7 +39,7 @@ class Passage:
             if self._error is None or reader is None:
                 raise
             reader.uncancel()  # it was ``stop``
-            raise self._error from None
+            raise copy(self._error) from None
         finally:
             self._reader = None
         self.count += len(items or ())

@@ -232,7 +232,7 @@ class Record:
             error = None
         except Exception as raised:
             error = self._typed(raised)
-            raise error from None
+            raise copy(error) from None
         finally:
             await passage.close()
             self._end(error)

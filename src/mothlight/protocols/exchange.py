@@ -68,6 +68,7 @@ class Exchange:
         if self.timeline is not None and self.observer is not None:
             self.timeline.error = self.timeline.error or error
             self.observer.end(self.timeline, self.method, self.name, code, status, seconds)
+            self.timeline.error = None  # its frames hold us
 
 
 def client_key(key: bytes, header: str, principal: Principal) -> str:

@@ -160,7 +160,7 @@ class Rest:
         call.end("ok", answer.status)
         return answer
 
-    def refuse(self, call: Exchange, error: Exception) -> http.Answer:
+    def refuse(self, call: Exchange, error: BaseException) -> http.Answer:
         """The response of a call that has ended with an error."""
         if not isinstance(error, Error):
             method, name = call.method.qualname, call.name

@@ -136,10 +136,14 @@ async def serve(
             await writer.end(form.end())
             return "ok"
         except Error as error:
+            if not await writer.has_started():
+                raise
             return await _fail(error, call, writer, form)
         except asyncio.CancelledError:
             if departure.seen:
                 raise
+            if not await writer.has_started():
+                raise http.stopping() from None
             return await _fail(http.stopping(), call, writer, form)
     except asyncio.CancelledError:
         stopping = http.stopping()
@@ -154,9 +158,7 @@ async def serve(
 
 
 async def _fail(error: Error, call: Exchange, writer: Writer, form: Any) -> str:
-    """Ends a stream with an error, which is raised where nothing has been sent yet."""
-    if not await writer.has_started():
-        raise error
+    """Ends a stream with an error, after its first items."""
     if call.timeline:
         call.timeline.error = error
     problem = error.problem()
