@@ -72,7 +72,7 @@ def test_together_is_as_alone(values: list[Counted]) -> None:
     alone = [COUNTED.encode(value) for value in values]
     assert parted(COUNTED.encode_all(values)) in (alone, None)
     array = COUNTED.join(alone)
-    assert isinstance(array, bytes) and COUNTED.decode_all(array) in (values, None)
+    assert isinstance(array, bytes) and COUNTED.decode_all(array, len(values)) in (values, None)
 
 
 @given(st.lists(st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)))
@@ -98,20 +98,20 @@ def test_what_no_codec_lets_in_is_not_relied_on(odd: bytes | str) -> None:
 def test_a_batch_is_taken_together() -> None:
     values = [Counted(count=n) for n in range(3)]
     array = joined(COUNTED, '{"count":0}', ' {"count": 1}\n', '{"count":2,"ratio":null}')
-    assert COUNTED.decode_all(array) == values
+    assert COUNTED.decode_all(array, 3) == values
     shapes = [Circle(radius=1.0), Square(kind="box", side=2.0)]
     written = SHAPES.encode_all(shapes)
-    assert written and SHAPES.decode_all(written) == shapes
+    assert written and SHAPES.decode_all(written, 2) == shapes
     floats = shape_of(float)
     assert parted(floats.encode_all([0.5, 1.5])) == payloads("0.5", "1.5")
 
 
 @pytest.mark.parametrize(
     "odd",
-    ['{"count":"x"}', '{"count":13}', '{"count":1,"ratio":1e999}', "[]"],
+    ['{"count":"x"}', '{"count":13}', '{"count":1,"ratio":1e999}', "1,2", "", '{"count":1', "[]"],
 )
 def test_an_odd_message_is_looked_at_by_itself(odd: str) -> None:
-    assert COUNTED.decode_all(joined(COUNTED, '{"count":1}', odd)) is None
+    assert COUNTED.decode_all(joined(COUNTED, '{"count":1}', odd), 2) is None
     with pytest.raises((InvalidRequest, RuntimeError)):
         COUNTED.decode(Payload(odd.encode()))
 
@@ -142,3 +142,7 @@ def test_what_goes_the_long_way_goes_alone(hint: Any) -> None:
 
 def test_one_is_not_worth_a_list() -> None:
     assert shape_of(Point).join(payloads('{"x":1}')) == payloads('{"x":1}')
+
+
+def test_halves_of_a_message_are_no_messages() -> None:
+    assert COUNTED.decode_all(joined(COUNTED, '{"count":1', '"ratio":2}'), 2) is None

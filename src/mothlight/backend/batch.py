@@ -111,12 +111,13 @@ class Prepared:
         takes_long = method.input.has_media
         some_gone = calls.some_gone(time.monotonic())
         if isinstance(payloads, bytes):
-            if not some_gone and (together := method.input.decode_all(payloads)) is not None:
+            together = None if some_gone else method.input.decode_all(payloads, len(calls))
+            if together is not None:
                 self.messages = together
                 return
             payloads = split(payloads)
         self.members = members = []
-        for member, payload in enumerate(payloads):
+        for member, payload in zip(range(len(calls)), payloads, strict=True):
             if some_gone or takes_long:
                 self.results[member] = calls.gone(member, time.monotonic())
                 if self.results[member]:

@@ -123,16 +123,16 @@ class Shape(Generic[T]):
             return payloads
         return b"[%b]" % b",".join([payload.json for payload in payloads])
 
-    def decode_all(self, array: bytes) -> list[T] | None:
-        """The messages of a batch, joined, which takes half the time; None where each has to be
-        looked at by itself."""
+    def decode_all(self, array: bytes, count: int) -> list[T] | None:
+        """The ``count`` messages of a batch, joined, which takes half the time; None where each has
+        to be looked at by itself."""
         if self.has_floats and _NOT_FINITE.search(array):
             return None
         try:
             found: list[T] = self._list.validator.validate_json(array)
         except Exception:  # whatever it is, it belongs to one of them
             return None
-        return found
+        return found if len(found) == count else None
 
     @cached_property
     def _list(self) -> TypeAdapter[list[T]]:
