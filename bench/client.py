@@ -49,13 +49,6 @@ class Connection(asyncio.Protocol):
             self.run.errors += 1
         self.run.ended(self)
 
-    def go_on(self) -> None:
-        """Sends again, unless the time is over."""
-        if self.run.is_over():
-            self.transport.close()
-        else:
-            self.send()
-
 
 class Call(Connection):
     """Responses with a Content-Length."""
@@ -90,6 +83,8 @@ class Stream(Connection):
         else:
             self.count += data.count(b"{")
         self.head = self.head or data[:16]
+        if not self.head.startswith(b"HTTP/1.1 200 "):  # its end may be told in another way
+            self.run.fail(f"an answer begins with {data[:300]!r}")
         self.tail = data[-7:] if len(data) >= 7 else (self.tail + data)[-7:]
         if self.tail == _LAST_CHUNK:
             # An explicit end, as ours has, is a line of its own.
@@ -130,12 +125,13 @@ class Run:
         self.start = time.perf_counter()
         self.end = self.start + self.seconds
         for _ in range(self.connections):
-            _, connection = await loop.create_connection(
-                lambda: self.kind(self), "127.0.0.1", self.port
-            )
-            self.open.add(connection)
-        async with asyncio.timeout(self.seconds + 30):
-            await self.done
+            await loop.create_connection(lambda: self.kind(self), "127.0.0.1", self.port)
+        try:
+            async with asyncio.timeout(self.seconds + 30):
+                await self.done
+        except TimeoutError:
+            busy = len(self.open) - len(self.idle)
+            raise TimeoutError(f"{busy} answers of port {self.port} do not end") from None
         seconds = self.last - self.start
         found = {
             "rate": self.items / seconds,
@@ -156,6 +152,7 @@ class Run:
         return self.request.replace(FRESH, os.urandom(16).hex().encode())
 
     def opened(self, connection: Connection) -> None:
+        self.open.add(connection)
         if self.waves:
             self._wait(connection)
         else:
@@ -168,7 +165,7 @@ class Run:
         if self.waves:
             self._wait(connection)
         else:
-            connection.go_on()
+            self._go_on([connection])
 
     def _wait(self, connection: Connection) -> None:
         self.idle.append(connection)
@@ -177,18 +174,27 @@ class Run:
         if firsts := self.firsts[-self.connections :]:
             self.latest.append(max(firsts) / statistics.median(firsts))
         waiting, self.idle = self.idle, []
-        for each in waiting:
-            each.go_on()
+        self._go_on(waiting)
 
-    def is_over(self) -> bool:
-        return time.perf_counter() >= self.end
-
-    def lost(self, connection: Connection) -> None:
-        if not self.is_over():
-            self.errors += 1
-        self.open.discard(connection)
+    def _go_on(self, connections: list[Connection]) -> None:
+        """All of them send again, or none: the time may be over between one and the next."""
+        if time.perf_counter() < self.end:
+            for connection in connections:
+                connection.send()
+            return
+        self.open.difference_update(connections)
+        for connection in connections:
+            connection.transport.close()
         if not self.open and not self.done.done():
             self.done.set_result(None)
+
+    def lost(self, connection: Connection) -> None:
+        if connection in self.open:
+            self.fail("a connection was closed before its time")
+
+    def fail(self, reason: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(RuntimeError(f"port {self.port}: {reason}"))
 
 
 if __name__ == "__main__":

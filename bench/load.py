@@ -77,34 +77,32 @@ def drive(port: int, request: Request, connections: int, seconds: float) -> dict
     else:
         run = _run(port, request, connections, seconds)
         found = ask("client", run, seconds + 60)
-    if found["errors"]:
-        raise RuntimeError(f"{found['errors']:g} answers of port {port} were errors")
-    return found
+    return _whole(port, found)
 
 
 def waves(port: int, request: Request, connections: int, seconds: float) -> float:
     """Streams that all begin at the same time, wave after wave: the latest first item ÷ the median
-    one, the median over the waves."""
-    found = ask("client", {**_run(port, request, connections, seconds), "waves": True})
-    if found["errors"]:
-        raise RuntimeError(f"{found['errors']:g} streams of port {port} were cut short")
-    latest: float = found["latest"]
+    one, the median over the waves. Raises RuntimeError when an answer was not whole."""
+    run = {**_run(port, request, connections, seconds), "waves": True}
+    latest: float = _whole(port, ask("client", run))["latest"]
     return latest
 
 
 def ask(module: str, run: dict[str, Any], seconds: float = 60.0) -> Any:
     """What ``bench.<module>`` answers to ``run``, in JSON: a request may be longer than an argument
-    of a command may be."""
-    out = subprocess.run(
+    of a command may be. Raises RuntimeError when it fails; it says why on stderr."""
+    done = subprocess.run(
         [sys.executable, "-m", f"bench.{module}"],
         cwd=ROOT,
+        check=False,
         input=json.dumps(run),
-        check=True,
         stdout=subprocess.PIPE,
         text=True,
         timeout=seconds + 60,
-    ).stdout
-    return json.loads(out)
+    )
+    if done.returncode:
+        raise RuntimeError(f"bench.{module} failed")
+    return json.loads(done.stdout)
 
 
 class Readers:
@@ -152,6 +150,13 @@ def readers(
     finally:
         process.kill()
         process.communicate()
+
+
+def _whole(port: int, found: dict[str, float]) -> dict[str, float]:
+    """What was found, if no answer was an error."""
+    if found["errors"]:
+        raise RuntimeError(f"{found['errors']:g} answers of port {port} were errors")
+    return found
 
 
 def _run(port: int, request: Request, connections: int, seconds: float) -> dict[str, Any]:

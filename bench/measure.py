@@ -13,7 +13,7 @@ from .cases import Case
 from .figures import Result
 from .processes import busy_cores
 from .servers import START, Loop, Server, looping, serving
-from .works import Closed, Contender, Stage
+from .works import Closed, Contender, Stage, Work
 
 
 def measure(
@@ -39,7 +39,11 @@ def measure(
             stage.is_backwards = number % 2 == 1
             for work in case.works:
                 busy = _busy(0.5)
-                found = work.run(stage)
+                try:
+                    found = work.run(stage)
+                except Exception as error:
+                    error.add_note(_where(case, work, stage))
+                    raise
                 for row in work.rows:
                     result = results[work, row.title]
                     result.add(found[row.title])
@@ -50,6 +54,12 @@ def measure(
                         f" (others: {busy:.1f} cores)"
                     )
     return list(results.values())
+
+
+def _where(case: Case, work: Work, stage: Stage) -> str:
+    servers = [(n, s.port) for n, s in stage.subjects.items() if isinstance(s, Server)]
+    ports = ", ".join(f"{name} has port {port}" for name, port in servers)
+    return f"{case.name}, {work.rows[0].title}; {ports}"
 
 
 def _raise_up(case: Case, stage: Stage, stack: contextlib.ExitStack) -> None:

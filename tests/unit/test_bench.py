@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -108,11 +109,14 @@ def test_the_ledger_tells_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+GET = Request("GET", "/")
 
 
-async def _arrivals(answer: bytes, seconds_held: float) -> dict[str, list[float]]:
-    """What becomes of arrivals at a server that first stands still; b"": it breaks off."""
-    held = asyncio.Event()
+@contextlib.asynccontextmanager
+async def _server(answer: bytes, held: asyncio.Event | None = None) -> AsyncIterator[int]:
+    """The port of one that gives every request this answer, as soon as it may; b"": it breaks
+    off."""
     ended: list[asyncio.Task[None]] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,18 +124,23 @@ async def _arrivals(answer: bytes, seconds_held: float) -> dict[str, list[float]
         with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while answer:
                 await reader.readuntil(b"\r\n\r\n")
-                await held.wait()
+                if held:
+                    await held.wait()
                 writer.write(answer)
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
     async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        asyncio.get_running_loop().call_later(seconds_held, held.set)
-        request = Request("GET", "/").as_text(port)
-        found = await Run(port, request, [(200, 0.3)], warm=2).measure()
+        yield server.sockets[0].getsockname()[1]
         await asyncio.gather(*ended)
-    return found
+
+
+async def _arrivals(answer: bytes, seconds_held: float) -> dict[str, list[float]]:
+    """What becomes of arrivals at a server that first stands still."""
+    held = asyncio.Event()
+    async with _server(answer, held) as port:
+        asyncio.get_running_loop().call_later(seconds_held, held.set)
+        return await Run(port, GET.as_text(port), [(200, 0.3)], warm=2).measure()
 
 
 def test_arrivals_do_not_wait_for_answers() -> None:
@@ -145,3 +154,33 @@ def test_arrivals_do_not_wait_for_answers() -> None:
 
 def test_an_arrival_whose_connection_breaks_has_no_answer() -> None:
     assert set(asyncio.run(_arrivals(b"", 0))["status"]) == {NO_ANSWER}
+
+
+async def _closed(answer: bytes, kind: type[ClosedRun] = ClosedRun) -> dict[str, float]:
+    """What three clients find that read streams of one item."""
+    async with _server(answer) as port:
+        return await kind(port, GET.as_text(port), 3, 60.0, 1, waves=True).measure()
+
+
+class Interrupted(ClosedRun):
+    """Its time is over while the second wave is being sent."""
+
+    sent = 0
+
+    def next(self) -> bytes:
+        self.sent += 1
+        if self.sent == 5:
+            self.end = self.start
+        return super().next()
+
+
+def test_a_wave_that_has_begun_comes_to_its_end() -> None:
+    found = asyncio.run(_closed(STREAM, Interrupted))
+    assert found["rate"] * found["p50"] > 0
+    assert found["errors"] == 0
+
+
+@pytest.mark.parametrize(("answer", "said"), [(b"", "closed"), (b"HTTP/1.1 503 \r\n\r\n", "503")])
+def test_a_stream_that_does_not_come_fails_at_once(answer: bytes, said: str) -> None:
+    with pytest.raises(RuntimeError, match=said):
+        asyncio.run(_closed(answer))
