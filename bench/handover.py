@@ -77,7 +77,8 @@ class Front(asyncio.Protocol):
 
 def work(descriptor: int, *arenas: int) -> None:
     """The worker's side: has a file, answers."""
-    channel = wire.Channel(socket.socket(fileno=descriptor), *map(Arena, arenas))
+    end = socket.socket(fileno=descriptor)
+    channel = wire.Channel(end, end, *map(Arena, arenas))
     while frame := channel.receive():
         assert isinstance(frame, wire.Batch)
         assert frame.payloads[0].media[0][0]

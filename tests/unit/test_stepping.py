@@ -118,7 +118,7 @@ class Stage:
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(10)
-        self.channel = wire.Channel(theirs)
+        self.channel = wire.Channel(theirs, theirs)
         self.instance = Instance(Service.of(Choir))
         self.choir: Choir = self.instance.object  # type: ignore[assignment]
         loop: Any = None  # nothing here is asynchronous
@@ -161,7 +161,7 @@ class Stage:
         self.choir.gate.set()
         self.socket.close()
         self.channel._reader.close()
-        self.channel._socket.close()
+        self.channel._writing.close()
 
     @property
     def steps(self) -> list[list[str]]:
@@ -220,12 +220,13 @@ def test_all_items_of_a_step_are_sent_in_one_system_call(stage: Stage) -> None:
     stage.choir.gate.set()
     stage.end(1, 2, 3)
     sent = []
-    send, stage.channel._socket = stage.channel._socket, Recorder(stage.channel._socket, sent)  # type: ignore[assignment]
+    channel = stage.channel
+    send, channel._writing = channel._writing, Recorder(channel._writing, sent)  # type: ignore[assignment]
     held(stage, *["d" * 12] * 3)
     stage.ends.clear()
     stage.choir.gate.set()
     stage.end(1, 2, 3)
-    stage.channel._socket = send
+    channel._writing = send
     # A thread that sends what was posted may come in between, but seldom: it waits 1 ms.
     assert len(sent) <= len(stage.steps) // 2 + 6
 

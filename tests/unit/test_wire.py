@@ -101,7 +101,7 @@ def test_fed_in_random_cuts(bodies: list[bytes], cuts: list[int]) -> None:
 
 def test_a_worker_reads_and_writes_frames_on_its_channel() -> None:
     ours, theirs = socket.socketpair()
-    channel = wire.Channel(theirs)
+    channel = wire.Channel(theirs, theirs)
     with ours, theirs:
         ours.sendall(b"".join(wire.pack(frame) for frame in ORDERS))
         assert [channel.receive() for _ in ORDERS] == ORDERS

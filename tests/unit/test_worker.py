@@ -34,12 +34,14 @@ class Front:
         address: str = "engine:Engine",
         **options: Any,
     ) -> None:
-        self.socket, theirs = socket.socketpair()
-        self.socket.settimeout(60)  # torch takes long to start where others work
-        with theirs:
+        self.sending, asked = socket.socketpair()
+        self.receiving, told = socket.socketpair()
+        self.receiving.settimeout(60)  # torch takes long to start where others work
+        with asked, told:
+            numbers = [asked.fileno(), told.fileno()]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mothlight.backend.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-m", "mothlight.backend.worker", *map(str, numbers)],
+                pass_fds=numbers,
                 **options,
             )
         self.splitter = wire.Splitter()
@@ -53,13 +55,13 @@ class Front:
 
     def send(self, *frames: wire.ToWorker) -> None:
         """All in one system call, so that they come together."""
-        self.socket.sendall(b"".join(map(wire.pack, frames)))
+        self.sending.sendall(b"".join(map(wire.pack, frames)))
 
     def receive(self, *, pulse: bool = False) -> wire.ToFront | None:
         """The next frame; None when the worker is gone."""
         while True:
             while not self.frames:
-                data = self.socket.recv(1 << 16)
+                data = self.receiving.recv(1 << 16)
                 if not data:
                     return None
                 self.frames += map(wire.decode_to_front, self.splitter.feed(data))
@@ -118,7 +120,8 @@ def started(*arguments: Any, **options: Any) -> Iterator[Front]:
     try:
         yield made
     finally:
-        made.socket.close()
+        made.sending.close()
+        made.receiving.close()
         made.process.kill()
         made.process.wait(FOREVER)
 
@@ -398,6 +401,6 @@ def test_a_worker_whose_model_never_lets_go_dies_with_its_parent(tmp_path: Path)
 def test_a_worker_ends_when_its_front_closes(front: Front, tmp_path: Path) -> None:
     front.send(front.batch("work", Task(path=str(tmp_path / "w"))))
     until((tmp_path / "w.began").exists)
-    front.socket.close()
+    front.sending.close()
     assert front.process.wait(FOREVER) == 0
     assert Engine

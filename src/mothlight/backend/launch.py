@@ -21,11 +21,16 @@ whose rate is 1.4 times as high without them."""
 
 
 class Launched(NamedTuple):
-    """A worker's process, our end of its socket, and the arenas of the files that its methods take
-    and of those that they give, where they do."""
+    """A worker's process, our ends of its sockets, and the arenas of the files that its methods
+    take and of those that they give, where they do.
+
+    There is a socket for each direction: who reads from a socket wakes all that sleep on its other
+    end, be it only to say that they may write. The worker sleeps until it is asked the next thing,
+    and would be woken each time that its answer is read: 5 % of a trivial call."""
 
     popen: subprocess.Popen[bytes]
-    socket: socket.socket
+    sending: socket.socket
+    receiving: socket.socket
     requests: Arena | None
     answers: Arena | None
 
@@ -39,10 +44,12 @@ def launch(service: Service, placement: wire.Placement) -> Launched:
             "run the models in this process:   App(..., workers=0)   or   serve --workers 0",
         )
     methods = service.methods.values()
-    ours, theirs = socket.socketpair()
+    sending, asked = socket.socketpair()
+    receiving, told = socket.socketpair()
     requests = Arena.create() if any(m.input.has_media for m in methods) else None
     answers = Arena.create() if any(m.output.has_media for m in methods) else None
-    numbers = [theirs.fileno(), *(a.descriptor if a else 0 for a in (requests, answers))]
+    arenas = (arena.descriptor if arena else 0 for arena in (requests, answers))
+    numbers = [asked.fileno(), told.fileno(), *arenas]
     try:
         popen = subprocess.Popen(
             [sys.executable, "-m", "mothlight.backend.worker", *map(str, numbers)],
@@ -52,14 +59,17 @@ def launch(service: Service, placement: wire.Placement) -> Launched:
             env=_environment(placement),
         )
     except BaseException:
-        ours.close()
+        sending.close()
+        receiving.close()
         for arena in filter(None, (requests, answers)):
             arena.close()
         raise
     finally:
-        theirs.close()
-    ours.setblocking(False)
-    return Launched(popen, ours, requests, answers)
+        asked.close()
+        told.close()
+    sending.setblocking(False)
+    receiving.setblocking(False)
+    return Launched(popen, sending, receiving, requests, answers)
 
 
 def _environment(placement: wire.Placement) -> dict[str, str]:

@@ -73,7 +73,8 @@ class Process(asyncio.Protocol):
         self.lost: list[tuple[Method[Any, Any, Any], str]] = []  # the calls that died with it
         self.started: asyncio.Future[None]
         self.closed: asyncio.Future[None]
-        self._transport: asyncio.Transport | None = None
+        self._sending: asyncio.Transport | None = None
+        self._receiving: asyncio.Transport | None = None
         self._launched: Launched | None = None
         self._popen: subprocess.Popen[bytes] | None = None
         self._requests: Arena | None = None
@@ -94,10 +95,12 @@ class Process(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.started, self.closed = loop.create_future(), loop.create_future()
         launched = self._launched or launch(self.service, self.placement)
-        self._popen, ours, self._requests, self._answers = launched
+        self._popen, sending, receiving, self._requests, self._answers = launched
+        connect = loop.create_unix_connection
         try:
             async with asyncio.timeout(timeout):
-                self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
+                self._sending, _ = await connect(asyncio.Protocol, sock=sending)
+                self._receiving, _ = await connect(lambda: self, sock=receiving)
                 main = getattr(sys.modules["__main__"], "__file__", None)
                 self._send(
                     wire.Setup(self.service.address, sys.path, main, self.placement, self.log)
@@ -105,8 +108,10 @@ class Process(asyncio.Protocol):
                 await self.started
         except BaseException as error:
             self.kill("it did not start", "start")
-            if self._transport is None:
-                ours.close()
+            if self._sending is None:
+                sending.close()
+            if self._receiving is None:
+                receiving.close()
                 await self._bury()
             await asyncio.shield(self.closed)
             if isinstance(error, TimeoutError):
@@ -116,7 +121,7 @@ class Process(asyncio.Protocol):
                 ) from None
             raise
 
-    # The socket
+    # The sockets
 
     def data_received(self, data: bytes) -> None:
         for body in self._splitter.feed(data):
@@ -160,6 +165,7 @@ class Process(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ready = False
+        self._hang_up()
         self._burial = asyncio.get_running_loop().create_task(self._bury())
 
     async def _bury(self) -> None:
@@ -203,8 +209,8 @@ class Process(asyncio.Protocol):
             self.started.set_exception(StartupError(message))
 
     def _send(self, frame: wire.ToWorker) -> None:
-        if self._transport and not self._transport.is_closing():
-            self._transport.write(wire.pack(frame, self._requests))
+        if self._sending and not self._sending.is_closing():
+            self._sending.write(wire.pack(frame, self._requests))
 
     # Batches
 
@@ -336,12 +342,12 @@ class Process(asyncio.Protocol):
         return self._popen.pid if self._popen else 0
 
     async def stop(self, farewell: str = "the server is stopping") -> None:
-        """Closes the socket, upon which the worker exits; kills it where it does not."""
+        """Closes the sockets, upon which the worker exits; kills it where it does not."""
         self.stopping, self.farewell = True, farewell
-        if self._transport is None:  # it is still being started, and whoever does that ends it
+        if self._receiving is None:  # it is still being started, and whoever does that ends it
             self._kill()
             return
-        self._transport.abort()  # close() would wait for a worker that reads no more
+        self._hang_up()
         await self.closed
 
     def kill(self, cause: str, kind: str) -> None:
@@ -350,8 +356,11 @@ class Process(asyncio.Protocol):
         self.cause, self.kind = self.cause or f": {cause}", self.kind or kind
         self.ready = False
         self._kill()
-        if self._transport:
-            self._transport.abort()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        for transport in filter(None, (self._sending, self._receiving)):
+            transport.abort()  # close() would wait for a worker that reads no more
 
     def _kill(self) -> None:
         if self._popen:

@@ -231,14 +231,19 @@ class Channel:
     """The worker's end: blocking, read by one thread at a time, written by any."""
 
     def __init__(
-        self, sock: socket.socket, requests: Arena | None = None, answers: Arena | None = None
+        self,
+        reading: socket.socket,
+        writing: socket.socket,
+        requests: Arena | None = None,
+        answers: Arena | None = None,
     ) -> None:
-        sock.setblocking(True)
+        self._reading, self._writing = reading, writing
         self._requests, self._answers = requests, answers
-        self._socket = sock
+        for sock in (reading, writing):
+            sock.setblocking(True)
         # Not makefile(): a socket's own reader is written in Python.
-        self._reader = io.BufferedReader(io.FileIO(sock.fileno(), closefd=False), 1 << 16)
-        self._writing = threading.Lock()
+        self._reader = io.BufferedReader(io.FileIO(reading.fileno(), closefd=False), 1 << 16)
+        self._turn = threading.Lock()  # to write
         self._waiting: deque[ToFront] = deque()
         self._posted = threading.Event()
         self._sent = 0.0  # when something was sent last
@@ -298,24 +303,25 @@ class Channel:
             self.flush()
 
     def abandon(self) -> None:
-        """Closes our copy of the socket, in a process that was forked from the worker."""
+        """Closes our copies of the sockets, in a process that was forked from the worker."""
         self._is_abandoned = True
-        os.close(self._socket.detach())
+        for sock in (self._reading, self._writing):
+            os.close(sock.detach())
 
     def flush(self) -> None:
         """Sends what waits, unless another thread is just doing it."""
         if self._is_abandoned:  # a model has forked, and both processes came back to us
             os._exit(0)
-        while self._waiting and self._writing.acquire(blocking=False):
+        while self._waiting and self._turn.acquire(blocking=False):
             try:
                 data = b"".join(pack(frame, self._answers) for frame in self._taken())
                 if data:
                     self._sent = time.perf_counter()
-                    self._socket.sendall(data)
+                    self._writing.sendall(data)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # the front process is gone, which whoever reads will see
             finally:
-                self._writing.release()
+                self._turn.release()
 
     def _taken(self) -> list[ToFront]:
         """What waits, items of one stream that stand side by side in one frame."""

@@ -1,4 +1,4 @@
-"""The worker process: one service, one model, fed by frames on an inherited socket.
+"""The worker process: one service, one model, fed by frames on inherited sockets.
 
 Three threads take turns ("leader and followers"): one reads the next frame, one decodes and opens
 the files of the batch it has read, one runs the model. A thread that has read a batch hands the
@@ -68,7 +68,7 @@ class Worker:
         self.quick: set[str] = set()  # methods whose last batch took less than QUICK
 
     def run(self) -> None:
-        """Serves until the front process closes the socket."""
+        """Serves until the front process closes its socket."""
         start_thread(vitals.pulse, self.channel)
         if any(m.is_async for m in self.methods.values()):
             self.start_thread(self.loop.run_forever)
@@ -202,17 +202,17 @@ def load(setup: wire.Setup) -> Service:
     return Service.of(found)
 
 
-def main(descriptor: int, *arenas: int) -> None:
-    """``descriptor`` is our end of the socket; ``arenas`` are those of requests and answers, 0 for
-    none."""
+def main(reading: int, writing: int, *arenas: int) -> None:
+    """``reading`` and ``writing`` are our ends of the sockets; ``arenas`` are those of requests and
+    answers, 0 for none."""
     vitals.survive_signals()
     vitals.die_with_parent()
     vitals.survive_logging()
     os.environ[ENVIRONMENT] = "1"
-    for inherited in filter(None, (descriptor, *arenas)):
+    for inherited in filter(None, (reading, writing, *arenas)):
         os.set_inheritable(inherited, False)  # as it was for us: a program that a model starts
     shared = (Arena(number) if number else None for number in arenas)
-    channel = wire.Channel(socket.socket(fileno=descriptor), *shared)
+    channel = wire.Channel(socket.socket(fileno=reading), socket.socket(fileno=writing), *shared)
     vitals.keep_from_children(channel)
     setup = channel.receive()
     if setup is None:
