@@ -8,48 +8,32 @@ fastapi_app = FastAPI(lifespan=app.lifespan); fastapi_app.mount("/ml", app)
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 from secrets import token_hex
-from typing import Any, TypeVar
-
-from starlette.middleware.cors import CORSMiddleware
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .backend import Backend, LocalBackend, Pool, Request
 from .calls.base import Calls
 from .calls.local import LocalCalls
 from .calls.quota import Quota
 from .contracts import build
-from .errors import DefinitionError, Unavailable
+from .errors import DefinitionError
 from .keys import ApiKeys
 from .principal import Authenticate, guarded
-from .protocols import http
 from .protocols.observer import Observer
-from .protocols.pages import Pages
-from .protocols.resource import Resource
-from .protocols.rest import Rest
-from .protocols.status import CALLS
-from .protocols.upgrades import Upgrades
 from .schema import Payload
 from .service import Method, ServerStream, Service, Unary
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from .protocols import http
+    from .protocols.site import Site
+
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
-
-log = logging.getLogger("mothlight")
-
-EXPOSED = (
-    "Call-Id",
-    "Server-Timing",
-    "Retry-After",
-    "Location",
-    "ETag",
-    "Preference-Applied",
-    "WWW-Authenticate",
-)
 
 
 class App:
@@ -79,30 +63,9 @@ class App:
         self.backend = backend or self._backend()
         _check_routes(self.services)
         self._observer = Observer.of(self.services, settings)
-        hook = self._hook = _hook(authenticate, settings)
-        self.calls = self._calls(_limited(self.backend, hook, settings))
-        self.rest = Rest(self.services, self.calls, settings, self._observer, hook)
-        self._resource = Resource(self.calls, settings, self.rest.callers)
-        self.upgrades = Upgrades(self.rest)
-        self._pages = Pages(
-            self.services,
-            self.contract,
-            self.backend,
-            settings,
-            self.rest.routes,
-            secured=self.rest.callers.authenticate is not None,
-        )
-        self._asgi: Any = self._serve
-        if settings.cors:
-            self._asgi = CORSMiddleware(
-                self._serve,
-                allow_origins=list(settings.cors),
-                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-                allow_headers=["*"],
-                expose_headers=list(EXPOSED),
-                max_age=86_400,
-            )
-        self._started, self._was_started = 0, False
+        self._hook = _hook(authenticate, settings)
+        self.calls = self._calls(_limited(self.backend, self._hook, settings))
+        self._started = 0
         self._end: float | None = None  # when the time to drain is over, once it has begun
 
     def with_settings(self, **options: Any) -> App:
@@ -131,6 +94,24 @@ class App:
 
         return SharedCalls(backend, self.settings, self.services, where)
 
+    @cached_property
+    def site(self) -> Site:
+        """What is served at its paths."""
+        # A worker imports the module of its App too, and has no use for protocols; a front imports
+        # them while its workers start.
+        from .protocols.site import Site
+
+        return Site(
+            self.services,
+            self.contract,
+            self.backend,
+            self.calls,
+            self.settings,
+            observer=self._observer,
+            authenticate=self._hook,
+            is_open=self._given is not None,
+        )
+
     # Its life
 
     def launch(self) -> None:
@@ -147,16 +128,15 @@ class App:
                 self._hook.load()
             await self.backend.start()
             await self.calls.start()
-            self.upgrades.start()
+            self.site.open()
             self._end = None
             if self._observer:
                 self._observer.start()
         self._started += 1
-        self._was_started = True
 
     def drain(self) -> None:
         """Begins to stop: takes no new sockets, and the ``drain`` seconds count from here on."""
-        self.upgrades.drain()
+        self.site.upgrades.drain()
         self._end = time.monotonic() + self.settings.drain
 
     async def stop(self) -> None:
@@ -238,30 +218,8 @@ class App:
     async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["type"] == "http":
-            await self._asgi(scope, receive, send)
-        elif scope["type"] == "websocket":
-            unstarted = "" if self._was_started or self._given else "the server has not started"
-            await self.upgrades.serve(scope, receive, send, _path(scope), unstarted)
-
-    async def _serve(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
-        path = _path(scope)
-        protocol: Rest | Resource | None = None
-        if path in self.rest.routes:
-            protocol = self.rest
-        elif path.startswith(f"{CALLS}/"):
-            protocol = self._resource
-        if protocol:
-            if self._was_started or self._given:
-                await protocol.serve(scope, receive, send, path)
-            else:
-                # A path of /calls ends with an id, which may be a secret.
-                shown = f"{CALLS}/…" if protocol is self._resource else path
-                log.error("%s was called before start(): %s", shown, _UNSTARTED)
-                unstarted = Unavailable(reason="the server has not started")
-                await http.respond(send, http.problem(unstarted))
         else:
-            await self._pages(scope, receive, send)
+            await self.site(scope, receive, send)
 
     async def _live(self, receive: http.Receive, send: http.Send) -> None:
         await receive()
@@ -274,16 +232,6 @@ class App:
         await receive()
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _path(scope: http.Scope) -> str:
-    path, root = scope["path"], scope.get("root_path", "")
-    if root and path.startswith(f"{root}/"):  # a proxy may have cut its prefix off already
-        path = path[len(root) :]
-    return str(path)
-
-
-_UNSTARTED = "a mounted app needs its host's lifespan:   FastAPI(lifespan=app.lifespan)"
 
 
 def _hook(given: Authenticate | None, settings: Settings) -> Authenticate | None:

@@ -1,8 +1,9 @@
-"""What ``/metrics`` shows (Prometheus).
+"""What ``/metrics`` shows.
 
-What happens to calls is counted in plain numbers, on the event loop and without locks, for the
-client library's own counters would cost as much as validating a small message; they become its
-families when somebody asks. What only has a value, as a queue's length, is read then.
+What happens to calls is counted in plain numbers, on the event loop and without locks, for
+Prometheus's own counters would cost as much as validating a small message; they become its
+families when somebody asks (``protocols/exposition``). What only has a value, as a queue's length,
+is read then.
 
 Labels are the names of methods and services, codes, and words of ours: all bounded.
 """
@@ -11,40 +12,25 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
-
-REGISTRY = CollectorRegistry()
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+ALL: list[Counts | Histograms | Readings] = []
+"""Everything that is counted or read here."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SHORT = (0.0001, 0.00025, 0.0005, *_SECONDS)  # a batch of a small model, a wait in the queue
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
-class Counts(Collector):
+class Counts:
     """Numbers that grow, by labels."""
 
     def __init__(self, name: str, about: str, *labels: str) -> None:
         self.name, self.about, self.labels = name, about, labels
         self.by = defaultdict[tuple[str, ...], int](int)
-        REGISTRY.register(self)
-
-    def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily(self.name, self.about, labels=self.labels)
-        for labels, count in list(self.by.items()):
-            family.add_metric(labels, count)
-        yield family
+        ALL.append(self)
 
 
 class Distribution:
@@ -67,39 +53,24 @@ class Distribution:
         return list(zip(names, accumulate(self.counts), strict=True))
 
 
-class Histograms(Collector):
+class Histograms:
     """The distributions of a value, by method."""
 
     def __init__(self, name: str, about: str, bounds: Sequence[float]) -> None:
         self.name, self.about = name, about
         self.of = defaultdict[str, Distribution](lambda: Distribution(bounds))
-        REGISTRY.register(self)
-
-    def collect(self) -> Iterable[Metric]:
-        family = HistogramMetricFamily(self.name, self.about, labels=("method",))
-        for method, values in list(self.of.items()):
-            family.add_metric((method,), values.buckets(), values.sum)
-        yield family
+        ALL.append(self)
 
 
-class Readings(Collector):
+class Readings:
     """Values that are read when they are asked for: ``read`` gives them by a last label, or as the
     only one by ""."""
 
     def __init__(self, name: str, about: str, *labels: str) -> None:
         self.name, self.about, self.labels = name, about, labels
         self.read: dict[str, Callable[[], Mapping[str, float]]] = {}
-        REGISTRY.register(self)
+        ALL.append(self)
 
-    def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily(self.name, self.about, labels=self.labels)
-        for label, read in list(self.read.items()):
-            for last, value in read().items():
-                family.add_metric((label, last)[: len(self.labels)], value)
-        yield family
-
-
-ProcessCollector(registry=REGISTRY)  # process_…: the front process itself
 
 _requests = Counts("mothlight_requests", "Calls that ended, by method and code.", "method", "code")
 _latency = Histograms(
@@ -278,8 +249,3 @@ def worker_restarted(service: str, cause: str = "exit") -> None:
 def worker_renewed(service: str, cause: str) -> None:
     """Counts a worker that is replaced while it serves."""
     _renewals.by[service, cause] += 1
-
-
-def render() -> bytes:
-    """The text that Prometheus reads."""
-    return generate_latest(REGISTRY)

@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
             "head_timeout": settings.head_timeout,
             "send_timeout": settings.send_timeout,
             "max_connections": settings.max_connections,
-            "rest": app.rest,
+            "rest": app.site.rest,
         }
         super().__init__(
             uvicorn.Config(

@@ -21,11 +21,12 @@ from desk import Desk
 from uvicorn.server import ServerState
 
 from live import multipart, wait_until
-from mothlight import App, metrics
+from mothlight import App
 from mothlight.backend.base import Reply, Request
 from mothlight.backend.promise import Promise
 from mothlight.connection import MAX_SHORT, Alarm, Connection
 from mothlight.errors import Overloaded, Unavailable
+from mothlight.protocols import exposition
 from mothlight.protocols.rest import Rest
 from mothlight.schema import Payload
 from mothlight.server import Server
@@ -156,7 +157,7 @@ def one(url: str, request: bytes) -> bytes:
 def served(*, is_short: bool = True, **options: Any) -> TestClient:
     app = App(Desk, **{"workers": 0, "grace": 1, "max_body": 150_000, **options})
     if not is_short:
-        app.rest.short.clear()
+        app.site.rest.short.clear()
     return TestClient(app)
 
 
@@ -638,7 +639,7 @@ def test_a_client_that_goes_away_frees_its_call(short: str) -> None:
 def cancelled() -> float:
     found = re.search(
         r'^mothlight_requests_total{code="cancelled",method="Desk.wait"} (\S+)',
-        metrics.render().decode(),
+        exposition.render().decode(),
         re.MULTILINE,
     )
     return float(found[1]) if found else 0.0

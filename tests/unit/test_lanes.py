@@ -71,7 +71,7 @@ def test_a_call_that_is_slow_to_stop_holds_up_no_other(run: Run, error: Any) -> 
     async def main() -> None:
         async with App(Desk, workers=0, drain=0) as app:
             socket: Any = Frames()
-            lanes = Multiplex(app.rest, Opening({}, None, ANONYMOUS))
+            lanes = Multiplex(app.site.rest, Opening({}, None, ANONYMOUS))
             calls: Any = Elsewhere(lanes.calls)
             calls.error = error
             lanes.calls = calls
@@ -98,7 +98,7 @@ def test_who_leaves_at_once_has_cancelled_all_the_same(run: Run) -> None:
     async def main() -> None:
         async with App(Desk, workers=0, drain=0) as app:
             socket: Any = Frames()
-            lanes = Multiplex(app.rest, Opening({}, None, ANONYMOUS))
+            lanes = Multiplex(app.site.rest, Opening({}, None, ANONYMOUS))
             calls: Any = Elsewhere(lanes.calls)
             lanes.calls = calls
             serving = asyncio.create_task(lanes.run(socket))

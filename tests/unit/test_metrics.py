@@ -19,6 +19,7 @@ from trade import Second, Trade
 from mothlight import App, metrics
 from mothlight.backend import Pool
 from mothlight.errors import DeadlineExceeded, Overloaded, Unavailable
+from mothlight.protocols import exposition
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -26,7 +27,7 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 def lines(*parts: str) -> dict[str, float]:
     """The lines of the page that hold all of these."""
     found = {}
-    for line in metrics.render().decode().splitlines():
+    for line in exposition.render().decode().splitlines():
         name, _, value = line.rpartition(" ")
         if all(part in name for part in parts) and not line.startswith("#"):
             found[name] = float(value)
@@ -100,7 +101,7 @@ def test_queues_costs_and_workers_are_read_when_somebody_asks() -> None:
 
 
 def test_the_page_is_what_prometheus_reads() -> None:
-    families = list(text_string_to_metric_families(metrics.render().decode()))
+    families = list(text_string_to_metric_families(exposition.render().decode()))
     names = [family.name for family in families]
     assert len(names) == len(set(names))
     for family in families:

@@ -14,10 +14,11 @@ from desk import Desk, hold
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mothlight import App, Principal, QuotaExceeded, metrics
+from mothlight import App, Principal, QuotaExceeded
 from mothlight.backend.base import Reply, Request
 from mothlight.calls.quota import _SWEEP, Bucket, Quota
 from mothlight.errors import Overloaded
+from mothlight.protocols import exposition
 from mothlight.schema import Payload
 from mothlight.service import Service
 
@@ -280,13 +281,13 @@ def test_callers_who_are_away_are_forgotten(run: Run) -> None:
 def test_refusals_are_counted() -> None:
     async def main() -> None:
         quota, _, _ = limited(rate=1.0, concurrency=2)
-        before = metrics.render().decode()
+        before = exposition.render().decode()
         quota.unary(by("phone"))
         refused(quota, by("phone"))
         quota, _, _ = limited(concurrency=1)
         quota.unary(by("phone"))
         refused(quota, by("phone"))
-        after = metrics.render().decode()
+        after = exposition.render().decode()
         for reason in ("rate", "concurrency"):
             line = f'mothlight_refused_total{{method="Desk.echo",reason="{reason}"}} '
             assert _value(after, line) == _value(before, line) + 1

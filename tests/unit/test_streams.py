@@ -13,7 +13,8 @@ import pytest
 from asgi import Answer, Exchange, ask
 from desk import Desk
 
-from mothlight import App, metrics
+from mothlight import App
+from mothlight.protocols import exposition
 from mothlight.protocols.streams import BrokenOff
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -148,7 +149,7 @@ def test_plain_lines_break_off(run: Run) -> None:
 
 
 def _count(code: str) -> float:
-    for line in metrics.render().decode().splitlines():
+    for line in exposition.render().decode().splitlines():
         if line.startswith(f'mothlight_requests_total{{code="{code}",method="Desk.numbers"}}'):
             return float(line.rsplit(" ", 1)[1])
     return 0.0

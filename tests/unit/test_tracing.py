@@ -290,7 +290,7 @@ def test_off_it_imports_nothing_and_watches_no_call() -> None:
     code = (
         "import sys, desk, mothlight\n"
         "app = mothlight.App(desk.Desk, workers=0)\n"
-        "assert app.rest.observer is None\n"
+        "assert app.site.rest.observer is None\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])\n"
     )
     assert child(code) == "[]\n"

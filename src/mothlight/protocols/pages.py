@@ -15,13 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .. import metrics
 from ..backend.base import Backend
 from ..contracts import openapi
 from ..errors import Error, MalformedRequest, MethodNotAllowed, RouteNotFound
 from ..service import Service
 from ..settings import Settings
-from . import http
+from . import exposition, http
 
 
 class Pages:
@@ -72,7 +71,7 @@ class Pages:
         return JSONResponse(body, 200 if ready else 503, {"cache-control": "no-store"})
 
     async def _metrics(self, request: Request) -> Response:
-        return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+        return Response(exposition.render(), headers={"content-type": exposition.CONTENT_TYPE})
 
     async def _contract(self, request: Request) -> Response:
         etag = f'"{self.contract["hash"]}"'
