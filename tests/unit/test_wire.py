@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -97,6 +98,47 @@ def test_fed_in_random_cuts(bodies: list[bytes], cuts: list[int]) -> None:
     ]
     assert found == bodies
     assert splitter.feed(b"") == []
+
+
+class Held:
+    """A socket on whose first data the system sits."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_go_on = threading.Event(), threading.Event()
+        self.sent: list[bytes] = []
+
+    def sendall(self, data: bytes) -> None:
+        self.begun.set()
+        assert self.may_go_on.wait(10)
+        self.sent.append(data)
+
+
+def test_what_is_delivered_has_left_when_its_thread_goes_on() -> None:
+    """That may go on to a model which lets no other thread run, one that is sending included."""
+    ours, theirs = socket.socketpair()
+    channel = wire.Channel(theirs, theirs)
+    held = Held()
+    channel._writing = held  # type: ignore[assignment]
+    left: list[int] = []
+
+    def answer() -> None:
+        channel.deliver(wire.Results(1, b"[]", 0.0))
+        left.append(len(held.sent))
+
+    with ours, theirs:
+        other = threading.Thread(target=channel.send, args=(wire.Pulse(1),))
+        other.start()
+        assert held.begun.wait(10)
+        model = threading.Thread(target=answer)
+        model.start()
+        while not channel._waiting:
+            time.sleep(0.001)
+        time.sleep(0.05)  # in which it would go on
+        held.may_go_on.set()
+        model.join(10)
+        other.join(10)
+        channel._reader.close()
+    assert left == [2]
 
 
 def test_a_worker_reads_and_writes_frames_on_its_channel() -> None:

@@ -15,6 +15,7 @@ Deadlines are times of the system's monotonic clock, which all processes of a ma
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import socket
@@ -277,6 +278,15 @@ class Channel:
         self._waiting.append(frame)
         self.flush()
 
+    def deliver(self, frame: ToFront) -> None:
+        """Sends a frame, and returns when it has left: what the caller does next may be a model
+        that lets no other thread run."""
+        self._waiting.append(frame)
+        self._leave_if_abandoned()
+        with self._turn:
+            self._write()
+        self.flush()
+
     def post(self, frame: ToFront) -> None:
         """Leaves a frame to the next ``flush``; a thread sees to it that one comes soon, for
         whoever posts may take long until then."""
@@ -308,20 +318,27 @@ class Channel:
         for sock in (self._reading, self._writing):
             os.close(sock.detach())
 
-    def flush(self) -> None:
-        """Sends what waits, unless another thread is just doing it."""
+    def _leave_if_abandoned(self) -> None:
         if self._is_abandoned:  # a model has forked, and both processes came back to us
             os._exit(0)
+
+    def flush(self) -> None:
+        """Sends what waits, unless another thread is just doing it."""
+        self._leave_if_abandoned()
         while self._waiting and self._turn.acquire(blocking=False):
             try:
-                data = b"".join(pack(frame, self._answers) for frame in self._taken())
-                if data:
-                    self._sent = time.perf_counter()
-                    self._writing.sendall(data)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the front process is gone, which whoever reads will see
+                self._write()
             finally:
                 self._turn.release()
+
+    def _write(self) -> None:
+        """Sends what waits; whose turn it is may do so."""
+        data = b"".join(pack(frame, self._answers) for frame in self._taken())
+        if data:
+            self._sent = time.perf_counter()
+            # Where the front process is gone, whoever reads will see it.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._writing.sendall(data)
 
     def _taken(self) -> list[ToFront]:
         """What waits, items of one stream that stand side by side in one frame."""

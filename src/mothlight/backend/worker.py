@@ -161,7 +161,7 @@ class Worker:
             # Answered before the next one runs: who knows whether that lets another thread run.
             results = self.instance.run(batch)
             del self.calls[id]
-            self.channel.send(wire.Results(id, results, batch.seconds))
+            self.channel.deliver(wire.Results(id, results, batch.seconds))
             if batch.seconds < QUICK:
                 self.quick.add(batch.method.name)
             else:
