@@ -10,7 +10,10 @@ import pytest
 
 import mothlight
 
-HEAVY = ("PIL", "numpy", "httpx2", "uvicorn", "torch", "soundfile", "starlette", "fastapi")
+HEAVY = (
+    *("PIL", "numpy", "torch", "soundfile"),
+    *("httpx2", "uvicorn", "starlette", "fastapi", "prometheus_client"),
+)
 
 
 @pytest.mark.parametrize("name", mothlight.__all__)
@@ -61,8 +64,9 @@ def test_importing_is_light() -> None:
     assert loaded("from mothlight import File") == set()
 
 
-def test_an_app_needs_no_extra() -> None:
-    assert loaded(f"{SERVICE}\nmothlight.App(Small)") <= {"starlette"}
+def test_an_app_needs_no_extra_and_no_server() -> None:
+    """A worker imports the App's module, too."""
+    assert loaded(f"{SERVICE}\nmothlight.App(Small)") == set()
 
 
 def test_a_missing_extra_is_named() -> None:
