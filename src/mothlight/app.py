@@ -136,7 +136,7 @@ class App:
 
     def drain(self) -> None:
         """Begins to stop: takes no new sockets, and the ``drain`` seconds count from here on."""
-        self.site.upgrades.drain()
+        self.site.drain()
         self._end = time.monotonic() + self.settings.drain
 
     async def stop(self) -> None:

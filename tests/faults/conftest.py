@@ -26,7 +26,6 @@ class Faulty(Live):
         """All that live and descend from it."""
         return marked(self.mark)
 
-    @property
     def bound(self) -> float:
         """Seconds within which service is back. That is 2, on a machine that starts a worker in a
         third of one, as any does that has nothing else to do, and that is as quick now."""

@@ -66,7 +66,7 @@ def test_what_a_model_starts_goes_with_its_worker(faulty: Start, how: str) -> No
         status, _ = server.call("leave", "os._exit")
         assert status == 503, "our end is seen, though the child lives"
         wait_until(lambda: child not in server.processes(), "the child's end", 5)
-        assert load.back(time.monotonic()) < server.bound
+        assert load.back(time.monotonic()) < server.bound()
     assert server.workers() != [worker]
 
 

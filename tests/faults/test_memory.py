@@ -60,7 +60,7 @@ def test_a_worker_that_takes_memory_without_end_is_killed(faulty: Start, show: S
         assert "it holds" in problem["detail"] and "(the ceiling is 150)" in problem["detail"]
         back = load.back(killed, "echo")
         show(f"killed after {killed - fault:.2f} s, answers {back:.2f} s later")
-        assert back < server.bound
+        assert back < server.bound()
         assert load.codes(fault).keys() <= {"ok", "unavailable"}
     assert not Path(f"/proc/{worker}").exists()
     assert "Faulty.hoard_more (call " in server.await_log("a worker of Faulty .* died")

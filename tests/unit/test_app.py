@@ -194,7 +194,7 @@ def test_sockets_are_taken_again_after_a_restart(run: Run) -> None:
             scope = {"type": "websocket", "path": "/desk/words", "headers": [], "query_string": b""}
             async with made:
                 await made(scope, receive, send)
-                made.site.upgrades.drain()
+                made.site.drain()
             assert seen[0] == "websocket.accept"
 
     run(main())

@@ -38,7 +38,8 @@ EXPOSED = (
     "WWW-Authenticate",
 )
 
-_UNSTARTED = "a mounted app needs its host's lifespan:   FastAPI(lifespan=app.lifespan)"
+_CLOSED = "the server has not started"
+_MEND = "a mounted app needs its host's lifespan:   FastAPI(lifespan=app.lifespan)"
 
 
 class Site:
@@ -74,12 +75,16 @@ class Site:
         self.is_open = True
         self.upgrades.start()
 
+    def drain(self) -> None:
+        """Takes no new sockets, and lets those that are open end."""
+        self.upgrades.drain()
+
     async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
         if scope["type"] == "http":
             await self._requests(scope, receive, send)
         elif scope["type"] == "websocket":
-            closed = "" if self.is_open else "the server has not started"
-            await self.upgrades.serve(scope, receive, send, _path(scope), closed)
+            out_of_service = "" if self.is_open else _CLOSED
+            await self.upgrades.serve(scope, receive, send, _path(scope), out_of_service)
 
     async def _serve(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
         path = _path(scope)
@@ -95,9 +100,8 @@ class Site:
         else:
             # A path of /calls ends with an id, which may be a secret.
             shown = f"{CALLS}/…" if protocol is self._resource else path
-            log.error("%s was called before start(): %s", shown, _UNSTARTED)
-            unstarted = Unavailable(reason="the server has not started")
-            await http.respond(send, http.problem(unstarted))
+            log.error("%s was called before start(): %s", shown, _MEND)
+            await http.respond(send, http.problem(Unavailable(reason=_CLOSED)))
 
 
 def _crossing(app: Any, origins: Sequence[str]) -> CORSMiddleware:
