@@ -39,12 +39,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform, get_type_h
 
 from .codes import Code as Code  # noqa: PLC0414  (they are part of this module)
 from .definition import DefinitionError as DefinitionError  # noqa: PLC0414
+from .problem import RESERVED, members
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
-
-RESERVED = frozenset({"type", "title", "status", "detail", "instance", "code"})
-"""Members that RFC 9457 and we give to every problem document: no field may have their names."""
 
 
 @dataclass_transform(kw_only_default=True)
@@ -68,12 +66,24 @@ class Error(Exception):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         template = cls.__dict__.get("__doc__")
+        if not isinstance(cls.code, Code):
+            raise DefinitionError(
+                f"the code of {cls.__name__} is {cls.code!r}, which is no Code",
+                "take one of the canonical ones:   code = Code.INVALID_ARGUMENT",
+                at=cls,
+            )
         if "code" in cls.__dict__ and "status" not in cls.__dict__:
             cls.status = cls.code.http
+        if cls.status not in range(400, 600):
+            raise DefinitionError(
+                f"the status of {cls.__name__} is {cls.status!r}, which is no error's",
+                "give one of 400 to 599, or none: it follows from the code",
+                at=cls,
+            )
         dataclasses.dataclass(kw_only=True, eq=False, repr=False)(cls)
         cls.__doc__ = template
         names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        if taken := names & RESERVED:
+        if taken := names & (RESERVED | set(dir(Error))):
             raise DefinitionError(
                 f"{cls.__name__} has a field called {min(taken)!r}, which every error already has",
                 "give the field another name",
@@ -124,21 +134,16 @@ class Error(Exception):
 
     def problem(self) -> dict[str, Any]:
         """The problem document (RFC 9457) as a JSON-able dict."""
-        from pydantic_core import from_json, to_json
-
-        fields: dict[str, Any] = self.fields()
         try:
-            fields = from_json(
-                to_json(fields, fallback=str, inf_nan_mode="strings", bytes_mode="base64")
-            )
-        except ValueError:  # half a surrogate pair has no form in JSON
-            fields = {name: ascii(value) for name, value in fields.items()}
+            detail = self.detail
+        except Exception:  # a subclass's own
+            detail = type(self).__name__
         return {
             "type": type(self).__name__,
             "code": self.code.value,
             "status": self.status,
-            "detail": self.detail.encode("utf-8", "backslashreplace").decode(),
-            **fields,
+            "detail": detail.encode("utf-8", "backslashreplace").decode(),
+            **members(self.fields()),
         }
 
     @staticmethod
@@ -201,7 +206,7 @@ class RemoteError(Error):
         return str(self.document.get("detail", self.document))
 
     def problem(self) -> dict[str, Any]:
-        return self.document
+        return members(self.document)
 
 
 class MalformedRequest(Error):

@@ -26,6 +26,16 @@ class Refused(Error):
     why: str
 
 
+class TooMuch(Error):
+    "{asked} is too much"
+
+    asked: int
+
+    @property
+    def detail(self) -> str:
+        return f"{100 // self.asked} would do"
+
+
 def mark(path: str, what: str) -> None:
     Path(f"{path}.{what}").touch()
 
@@ -66,6 +76,10 @@ class Trade:
     @method
     async def beside(self, x: int) -> int:
         return x
+
+    @method(raises=[TooMuch])
+    def buy(self, number: int) -> int:
+        raise TooMuch(asked=number)
 
     @batched(max_size=8)
     def echo(self, texts: list[str]) -> list[str | Refused]:

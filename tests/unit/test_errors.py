@@ -91,6 +91,9 @@ def test_what_json_cannot_say_is_still_a_problem() -> None:
     assert problem["length"] == r"'\ud800'"
     assert problem["detail"] == r"text has \ud800 characters, 10 are allowed"
     assert TextTooLong(length=b"\xff").problem()["length"] == "_w=="  # type: ignore[arg-type]
+    assert RemoteError(document={"of": [10**30, {"n": -(2**63)}]}).problem() == {
+        "of": [str(10**30), {"n": -(2**63)}]  # MessagePack has integers of 64 bits
+    }
 
 
 def test_a_list_is_shown_as_a_person_would_write_it() -> None:
@@ -182,6 +185,23 @@ def test_a_field_may_not_have_a_reserved_name() -> None:
     assert caught.value.location == _line("# line of Odd")
     assert "'detail', which every error already has" in str(caught.value)
     assert caught.value.mend == "give the field another name"
+
+
+@pytest.mark.parametrize("name", ["args", "fields", "problem", "call_id", "add_note"])
+def test_a_field_may_not_hide_what_every_error_has(name: str) -> None:
+    with pytest.raises(DefinitionError, match=f"'{name}', which every error already has"):
+        type("Bad", (Error,), {"__annotations__": {name: str}})
+
+
+@pytest.mark.parametrize("status", [999, 204, 200, "404", None])
+def test_the_status_is_that_of_an_error(status: object) -> None:
+    with pytest.raises(DefinitionError, match=f"status of Bad is {status!r}"):
+        type("Bad", (Error,), {"status": status})
+
+
+def test_the_code_is_a_code() -> None:
+    with pytest.raises(DefinitionError, match="the code of Bad is 'not_found', which is no Code"):
+        type("Bad", (Error,), {"code": "not_found"})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from broken import BadExample, DiesAtStart, NoWeights, Slow
-from trade import Order, Refused, Second, Trade
+from trade import Order, Refused, Second, TooMuch, Trade
 
 from mothlight import App, StartupError
 from mothlight.backend import Pool
@@ -149,6 +149,19 @@ def test_calls_streams_and_errors_reach_their_callers(run: Run, tmp_path: Path) 
                     async for item in made.stream(Trade.stumble, kind):
                         found.append(item)
                 assert found == ["first"], "the items before an error arrive"
+
+    run(main())
+
+
+@pytest.mark.parametrize("number", [2**63, -(10**30), 0])  # of 0 its message cannot be made
+def test_an_error_that_is_hard_to_tell_costs_no_worker(run: Run, number: int) -> None:
+    async def main() -> None:
+        async with app() as made:
+            before = await made.call(Trade.pid)
+            with pytest.raises(TooMuch) as caught:
+                await made.call(Trade.buy, number)
+            assert caught.value.asked == number
+            assert await made.call(Trade.pid) == before
 
     run(main())
 
