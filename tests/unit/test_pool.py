@@ -20,6 +20,7 @@ from trade import Order, Refused, Second, TooMuch, Trade
 from mothlight import App, StartupError
 from mothlight.backend import Pool
 from mothlight.backend.base import Request
+from mothlight.backend.scheduler import Line
 from mothlight.backend.wire import WINDOW
 from mothlight.errors import (
     DeadlineExceeded,
@@ -53,6 +54,13 @@ async def place(made: App, request: Request) -> Any:
 
 def workers(made: App, service: type = Trade) -> list[Any]:
     return made.backend._crews[Service.of(service)]._processes  # type: ignore[attr-defined,no-any-return]
+
+
+def line(made: App, method: Any) -> Line:
+    """What waits for a method of Trade."""
+    service = Service.of(Trade)
+    crew = made.backend._crews[service]  # type: ignore[attr-defined]
+    return crew.scheduler.line(service.methods[method.name])  # type: ignore[no-any-return]
 
 
 # Start
@@ -193,9 +201,61 @@ def test_a_busy_worker_still_serves_streams_and_asynchronous_calls(
             assert [n async for n in made.stream(Trade.count, order)] == [0, 1, 2]
             with pytest.raises(DeadlineExceeded):
                 await made.call(Trade.pid, timeout=0.05)
-            assert made.backend.queued == 2, "one runs, one is prefetched, two wait"
+            assert made.backend.queued == 3, "none is put behind one of unknown length"
             Path(f"{path}.go").touch()
             await asyncio.gather(*held)
+
+    run(main())
+
+
+async def held_for(made: App, path: str, seconds: float) -> None:
+    """A call that takes so long."""
+    call = asyncio.create_task(made.call(Trade.hold, path))
+    await until(Path(f"{path}.began").exists)
+    await asyncio.sleep(seconds)
+    Path(f"{path}.go").touch()
+    await call
+
+
+def test_nothing_is_put_behind_a_call_that_takes_longer_than_predicted(
+    run: Run, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with app() as made:
+            await held_for(made, str(tmp_path / "known"), 0.1)
+            path = str(tmp_path / "held")
+            held = asyncio.create_task(made.call(Trade.hold, path))
+            await until(Path(f"{path}.began").exists)
+            await asyncio.sleep(0.5)  # and has taken long
+            waits = [asyncio.create_task(made.call(Trade.pid)) for _ in range(2)]
+            await asyncio.sleep(0)
+            assert made.backend.queued == 2
+            Path(f"{path}.go").touch()
+            await asyncio.gather(held, *waits)
+
+    run(main())
+
+
+def test_a_batch_that_nobody_waited_for_says_nothing_of_what_one_costs(
+    run: Run, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with app() as made:
+            cost = line(made, Trade.hold).cost
+            await held_for(made, str(tmp_path / "known"), 0.5)
+            before = cost.of(1)
+            assert before > 0.4
+            for number in range(4):
+                first = asyncio.create_task(held_for(made, str(tmp_path / f"{number}"), 0.5))
+                await until((tmp_path / f"{number}.began").exists)
+                behind = asyncio.create_task(made.call(Trade.hold, str(tmp_path / "never")))
+                await asyncio.sleep(0)
+                assert made.backend.queued == 0, "the worker has it already"
+                behind.cancel()
+                await first
+            await made.call(Trade.pid)  # which is behind all that was cancelled
+            assert cost.of(1) > 0.4
+            assert not (tmp_path / "never.began").exists()
 
     run(main())
 
@@ -204,7 +264,7 @@ def test_the_queue_is_bounded(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
         async with app(max_queue=2) as made:
             path = str(tmp_path / "held")
-            held = [asyncio.create_task(made.call(Trade.hold, path)) for _ in range(4)]
+            held = [asyncio.create_task(made.call(Trade.hold, path)) for _ in range(3)]
             await until(lambda: made.backend.queued == 2)
             with pytest.raises(Overloaded):
                 await made.call(Trade.pid)
@@ -422,7 +482,7 @@ def test_cancelling_a_call_frees_its_place(run: Run, tmp_path: Path) -> None:
         async with app() as made:
             path = str(tmp_path / "held")
             held = [asyncio.create_task(made.call(Trade.hold, path)) for _ in range(6)]
-            await until(lambda: made.backend.queued == 4)
+            await until(lambda: made.backend.queued == 5)
             for task in held:
                 task.cancel()
             await asyncio.wait(held)

@@ -1,105 +1,19 @@
-"""The scheduler, with runners that a test holds in its hand."""
+"""The scheduler: who is taken when, and by whom."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from runners import METHODS, Held, make, settle, submit
 
-from mothlight import batched, method, service
-from mothlight.backend.base import Reply, Request
-from mothlight.backend.scheduler import Scheduler
-from mothlight.backend.ticket import Ticket
+from mothlight.backend.base import Reply
 from mothlight.errors import DeadlineExceeded, Overloaded, Unavailable
-from mothlight.schema import Payload
-from mothlight.service import Method, Service
+from mothlight.service import Method
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-@service
-class Model:
-    @batched(max_size=4)
-    def many(self, xs: list[int]) -> list[int]:
-        return xs
-
-    @batched(max_size=4, max_wait=0.05)
-    def patient(self, xs: list[int]) -> list[int]:
-        return xs
-
-    @method
-    def alone(self, x: int) -> int:
-        return x
-
-    @method
-    async def beside(self, x: int) -> int:
-        return x
-
-
-METHODS: dict[str, Method[Any, Any, Any]] = Service.of(Model).methods
-
-
-class Held:
-    """A runner that runs one batch of each kind at a time and ends it when it is told to."""
-
-    def __init__(self, places: int = 1) -> None:
-        self.places = places
-        self.batches: list[tuple[str, list[Ticket]]] = []
-        self.all: list[tuple[str, list[str]]] = []
-        self.dropped: list[str] = []
-        self.scheduler: Scheduler
-
-    def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
-        return max(
-            0, self.places - sum(METHODS[n].is_async == method.is_async for n, _ in self.batches)
-        )
-
-    @property
-    def is_open(self) -> bool:
-        return True
-
-    def left(self, now: float) -> float:
-        return 0.0
-
-    def drop(self, ticket: Ticket) -> None:
-        self.dropped.append(ticket.request.id)
-
-    def run(
-        self, method: Method[Any, Any, Any], tickets: Sequence[Ticket], predicted: float
-    ) -> None:
-        assert tickets, "an empty batch"
-        self.batches.append((method.name, list(tickets)))
-        self.all.append((method.name, [t.request.id for t in tickets]))
-
-    def finish(self, index: int = 0) -> None:
-        _, tickets = self.batches.pop(index)
-        for ticket in tickets:
-            ticket.answer(Payload(ticket.request.id.encode()), 0.0, len(tickets))
-        self.scheduler.dispatch()
-
-
-def make(*runners: Held, max_queue: int = 100) -> Scheduler:
-    scheduler = Scheduler(lambda: runners, max_queue=max_queue)
-    for runner in runners:
-        runner.scheduler = scheduler
-    return scheduler
-
-
-def submit(
-    scheduler: Scheduler, name: str, id: str, timeout: float | None = None
-) -> asyncio.Future[Reply]:
-    loop = asyncio.get_running_loop()
-    deadline = None if timeout is None else loop.time() + timeout
-    request = Request(METHODS[name], Payload(b"1"), id, deadline)
-    return scheduler.place(request)
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 def test_a_free_runner_takes_at_once_what_is_there(run: Run) -> None:
@@ -140,6 +54,45 @@ def test_the_idler_runner_pulls(run: Run) -> None:
         await asyncio.gather(*tasks)
 
     run(main())
+
+
+def test_of_two_that_are_busy_the_one_that_is_free_sooner_pulls(run: Run) -> None:
+    async def main() -> None:
+        late, soon = Held(), Held()
+        late.remains, soon.remains = 4.0, 0.3
+        scheduler = make(late, soon)
+        submit(scheduler, "alone", "a")
+        assert soon.all == [("alone", ["a"])]
+        soon.finish()
+
+    run(main())
+
+
+def test_what_was_started_on_one_event_loop_leaves_nothing_to_the_next(run: Run) -> None:
+    """Timers of a loop that is closed never come."""
+    runner = Held()
+    scheduler = make(runner)
+
+    async def begin() -> None:
+        waits = submit(scheduler, "patient", "a")
+        submit(scheduler, "alone", "b", 3.0).cancel()
+        scheduler.stop(Unavailable(reason="stop"))
+        assert isinstance(waits.exception(), Unavailable)
+
+    async def again() -> None:
+        ticket = submit(scheduler, "patient", "c")
+        async with asyncio.timeout(20):
+            while not runner.batches:
+                await asyncio.sleep(0.01)
+        runner.finish()
+        await ticket
+        late = submit(scheduler, "alone", "d", 2.1)  # too far away for a timer of its own
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(asyncio.shield(late), 20)
+
+    run(begin())
+    runner.batches.clear()
+    run(again())
 
 
 def test_max_wait_waits_for_company_and_no_longer(run: Run) -> None:
@@ -383,172 +336,18 @@ def test_no_wake_up_is_lost(run: Run) -> None:
     run(main())
 
 
-def test_fail_all_ends_what_waits(run: Run) -> None:
+def test_stop_ends_what_waits(run: Run) -> None:
     async def main() -> None:
         runner = Held(0)
         scheduler = make(runner)
         tasks = [submit(scheduler, name, name) for name in ("alone", "many", "beside")]
         await settle()
-        scheduler.fail_all(Unavailable(reason="stop"))
+        scheduler.stop(Unavailable(reason="stop"))
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(error, Unavailable) for error in done)
         assert scheduler.waiting == 0
 
     run(main())
-
-
-# Admission
-
-
-def leave_all(scheduler: Scheduler) -> None:
-    for ticket in list(scheduler.live):
-        ticket.cancel()
-
-
-def known(name: str, seconds: float, *runners: Held, **options: Any) -> Scheduler:
-    """A scheduler that has learnt what calls of one method cost."""
-    scheduler = Scheduler(lambda: runners, **{"max_queue": 1000, **options})
-    for runner in runners:
-        runner.scheduler = scheduler
-    scheduler.line(METHODS[name]).learn(1, seconds, scheduler.clock())
-    return scheduler
-
-
-def test_a_deadline_that_cannot_be_met_is_refused_before_it_costs_anything(run: Run) -> None:
-    async def main() -> None:
-        runner = Held()
-        scheduler = known("alone", 0.5, runner)
-        with pytest.raises(Overloaded):
-            submit(scheduler, "alone", "hopeless", 0.3)
-        first = submit(scheduler, "alone", "a", 2.0)
-        for id in "bc":
-            submit(scheduler, "alone", id)
-        with pytest.raises(Overloaded) as caught:
-            submit(scheduler, "alone", "late", 1.2)
-        assert 0.9 <= caught.value.retry_after <= 1.1, "two that wait; the model is learnt from"
-        assert submit(scheduler, "alone", "patient", 3.0)
-        assert runner.all == [("alone", ["a"])]
-        runner.finish()
-        assert (await first).batch == 1
-        assert [i for _, i in runner.all] == [["a"], ["b"]]
-        leave_all(scheduler)
-        runner.finish()
-
-    run(main())
-
-
-def test_one_slow_batch_does_not_shut_the_door_for_ever(run: Run) -> None:
-    async def main() -> None:
-        runner = Held()
-        scheduler = known("alone", 5.0, runner)
-        line = scheduler.line(METHODS["alone"])
-        with pytest.raises(Overloaded):
-            submit(scheduler, "alone", "a", 1.0)
-        line.learnt -= 6
-        ticket = submit(scheduler, "alone", "b", 1.0)
-        assert runner.all == [("alone", ["b"])], "what has not been seen for long is tried again"
-        runner.finish()
-        await ticket
-
-    run(main())
-
-
-def test_a_crowd_waits_for_a_moment_only_and_others_as_long_as_allowed(run: Run) -> None:
-    async def main() -> None:
-        runner = Held()
-        scheduler = known("alone", 0.01, runner)
-        for number in range(65):
-            submit(scheduler, "alone", str(number))
-        submit(scheduler, "alone", "not yet known for a crowd")
-        scheduler.line(METHODS["alone"]).batches = 32
-        scheduler.clock = lambda: time.monotonic() + 0.1  # so long they have waited
-        with pytest.raises(Overloaded) as caught:
-            submit(scheduler, "alone", "too many")
-        assert caught.value.retry_after == pytest.approx(0.65, abs=0.02)
-        leave_all(scheduler)
-        scheduler.max_delay = 0.035
-        for number in range(4):
-            submit(scheduler, "alone", str(number))
-        with pytest.raises(Overloaded):
-            submit(scheduler, "alone", "too late")
-        leave_all(scheduler)
-
-    run(main())
-
-
-def test_bytes_are_bounded_too(run: Run) -> None:
-    async def main() -> None:
-        runner = Held()
-        scheduler = make(runner)
-        scheduler.max_bytes = 10
-        tickets = [submit(scheduler, "alone", id) for id in "abcdefghijk"]  # a byte each; one runs
-        assert scheduler.bytes == 10
-        with pytest.raises(Overloaded):
-            submit(scheduler, "alone", "l")
-        tickets[1].cancel()
-        submit(scheduler, "alone", "m")
-        leave_all(scheduler)
-        assert scheduler.bytes == 0
-
-    run(main())
-
-
-def test_who_fills_the_queue_makes_room_for_others(run: Run) -> None:
-    async def main() -> None:
-        runner = Held()
-        scheduler = make(runner, max_queue=4)
-        noisy = [place(scheduler, id, principal="noisy") for id in "abcde"]
-        quiet = place(scheduler, "x", principal="quiet")
-        with pytest.raises(Overloaded):
-            await noisy[-1]
-        urgent = place(scheduler, "u", urgency=0)
-        with pytest.raises(Overloaded):
-            await noisy[-2]
-        for _ in range(5):
-            runner.finish()
-        assert [i for _, [i] in runner.all] == ["a", "u", "b", "x", "c"]
-        await asyncio.gather(quiet, urgent, *noisy[:3])
-
-    run(main())
-
-
-def test_who_fills_the_queue_with_one_method_makes_room_in_another(run: Run) -> None:
-    async def main() -> None:
-        runner = Held()
-        scheduler = make(runner)
-        scheduler.max_bytes = 10
-        noisy = [place(scheduler, id, principal="noisy") for id in "abcdefghijk"]
-        quiet = place(scheduler, "x", "many", principal="quiet")
-        with pytest.raises(Overloaded):
-            await noisy[-1]
-        assert scheduler.bytes == 10 and not quiet.done()
-        leave_all(scheduler)
-
-    run(main())
-
-
-def test_nobody_makes_room_in_vain(run: Run) -> None:
-    async def main() -> None:
-        runner = Held()
-        scheduler = make(runner)
-        scheduler.max_bytes = 10
-        noisy = [place(scheduler, id, principal="noisy") for id in "abcdefghijk"]
-        with pytest.raises(Overloaded):
-            place(scheduler, "x", size=6, principal="quiet")
-        assert scheduler.waiting == 10, "six of them would have had to go, and he had four then"
-        place(scheduler, "x", size=5, principal="quiet")
-        assert (scheduler.waiting, scheduler.bytes) == (6, 10)
-        leave_all(scheduler)
-        ends = await asyncio.gather(*noisy, return_exceptions=True)
-        assert [type(end) for end in ends[6:]] == [Overloaded] * 5
-
-    run(main())
-
-
-def place(
-    scheduler: Scheduler, id: str, name: str = "alone", size: int = 1, **options: Any
-) -> asyncio.Future[Reply]:
-    return scheduler.place(Request(METHODS[name], Payload(b"1" * size), id, **options))
 
 
 def test_the_tightest_deadline_bounds_the_batch(run: Run) -> None:

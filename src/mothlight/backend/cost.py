@@ -5,6 +5,9 @@ seconds(n) ≈ a + b·n        least squares over past batches, older ones weigh
 
 from __future__ import annotations
 
+_FADED = 0.3
+"""How much all that was seen weighs when it is known to hold no longer."""
+
 _MEMORY = 0.97
 """How much an observation weighs after the next one: a model of about the last 30 batches."""
 
@@ -24,6 +27,11 @@ class Cost:
         self._nn = self._nn * _MEMORY + size * size
         self._t = self._t * _MEMORY + seconds
         self._nt = self._nt * _MEMORY + size * seconds
+
+    def fade(self) -> None:
+        """Believes what comes next more than what was."""
+        self._w, self._n, self._nn = self._w * _FADED, self._n * _FADED, self._nn * _FADED
+        self._t, self._nt = self._t * _FADED, self._nt * _FADED
 
     @property
     def is_known(self) -> bool:

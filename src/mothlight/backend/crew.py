@@ -302,7 +302,7 @@ class Crew:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.scheduler.fail_all(Unavailable(reason="the server is stopping"))
+        self.scheduler.stop(Unavailable(reason="the server is stopping"))
         await asyncio.gather(*(process.stop() for process in self._processes))
         self._processes.clear()
 

@@ -66,7 +66,7 @@ class Instance:
                     parts.answer(part, returned)
                 except Exception as error:
                     parts.fail(part, error)
-            batch.seconds = time.perf_counter() - start
+                batch.seconds = time.perf_counter() - start
         return parts.finish()
 
     async def run_async(self, batch: Prepared) -> list[Result] | bytes:
@@ -88,7 +88,7 @@ class Instance:
                 parts.fail(part, error)
             except Exception as error:
                 parts.fail(part, error)
-        batch.seconds = time.perf_counter() - start
+            batch.seconds = time.perf_counter() - start
         return parts.finish()
 
     def stream(

@@ -25,12 +25,12 @@ from ..service import Method, Service
 from ..settings import Settings
 from . import wire
 from .base import Reply, Request, StartupError, by_deadline
-from .execution import Calls, Instance, Prepared, failure
+from .execution import Calls, Instance, Prepared, Result, failure
 from .intake import Intake
 from .pump import Pump
-from .running import CONCURRENCY, DIALOGUES
+from .running import DIALOGUES
 from .scheduler import Scheduler
-from .ticket import Ticket
+from .ticket import CONCURRENCY, Ticket
 
 
 class LocalBackend:
@@ -137,7 +137,7 @@ class ThreadRunner:
         end = loop.time() + grace
         while (self._tasks or self._open or self.scheduler.waiting) and loop.time() < end:
             await asyncio.sleep(0.01)
-        self.scheduler.fail_all(Unavailable(reason="the server is stopping"))
+        self.scheduler.stop(Unavailable(reason="the server is stopping"))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -204,23 +204,23 @@ class ThreadRunner:
         start = time.perf_counter()
         if method.is_async:
             batch = await asyncio.to_thread(Prepared, method, payloads, calls)
-            results = await self.instance.run_async(batch)
+            results, computed = await self.instance.run_async(batch), batch.seconds
         else:
-            instance = self.instance
             try:
-                results = await asyncio.get_running_loop().run_in_executor(
-                    self._model, lambda: instance.run(Prepared(method, payloads, calls))
+                results, computed = await asyncio.get_running_loop().run_in_executor(
+                    self._model, _compute, self.instance, method, payloads, calls
                 )
             except asyncio.CancelledError:
                 raise
             except BaseException:  # a model's sys.exit(): here it fails its own calls only
-                results = [failure(method, calls.ids)] * len(tickets)
+                results, computed = [failure(method, calls.ids)] * len(tickets), 0.0
             finally:
                 self._busy -= 1
         seconds = time.perf_counter() - start
         metrics.batch_computed(method.qualname, seconds)
         timeline.answer(tickets, seconds)
-        self.scheduler.line(method).learn(len(tickets), seconds, time.monotonic())
+        if computed:
+            self.scheduler.line(method).learn(len(tickets), seconds, time.monotonic())
         for ticket, result in zip(tickets, wire.each(results), strict=True):
             if isinstance(result, Payload):
                 ticket.answer(result, seconds, len(tickets))
@@ -297,3 +297,14 @@ class ThreadRunner:
         finally:
             with contextlib.suppress(RuntimeError):  # stopped: the collector closes it
                 self._streams.submit(close)  # not waited for: a step may take as long as it likes
+
+
+def _compute(
+    instance: Instance,
+    method: Method[Any, Any, Any],
+    payloads: Sequence[Payload] | bytes,
+    calls: Calls,
+) -> tuple[list[Result] | bytes, float]:
+    """Runs a synchronous batch: its results, and how long the model had it."""
+    batch = Prepared(method, payloads, calls)
+    return instance.run(batch), batch.seconds

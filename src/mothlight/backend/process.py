@@ -20,9 +20,9 @@ from . import obituary, wire
 from .arena import Arena
 from .base import StartupError
 from .launch import Launched, launch
-from .running import CONCURRENCY, Running
+from .running import Running
 from .scheduler import Scheduler
-from .ticket import Ticket
+from .ticket import CONCURRENCY, Ticket
 
 PREFETCH = 2
 """Batches that a synchronous runner holds at most: one that runs, and one whose files are opened
@@ -269,9 +269,10 @@ class Process(asyncio.Protocol):
             return max(0, CONCURRENCY - len(self._batches))
         if self._busy == 0:
             return PREFETCH
-        # A batch that is taken early only to wait in the worker had better be full.
+        # A batch that is taken early only to wait in the worker had better be full; and behind one
+        # that takes longer than predicted, nobody knows for how long.
         full = waiting >= (method.batching.max_size if method.batching else 1)
-        return PREFETCH - self._busy if full else 0
+        return PREFETCH - self._busy if full and self.left(time.monotonic()) else 0
 
     def run(
         self, method: Method[Any, Any, Any], tickets: Sequence[Ticket], predicted: float
@@ -318,7 +319,8 @@ class Process(asyncio.Protocol):
             now = time.monotonic()
             # From one answer to the next, with all that happens around the model: this is what
             # a batch costs those that wait.
-            self.scheduler.line(method).learn(size, now - max(since, self._answered), now)
+            if seconds:  # else all its callers had left before the model got it
+                self.scheduler.line(method).learn(size, now - max(since, self._answered), now)
             self._busy -= 1
             self._answered = now
         self.scheduler.dispatch()

@@ -14,9 +14,7 @@ from . import wire
 from .base import Request
 from .feed import Feed
 from .pump import Pump
-
-CONCURRENCY = 128
-"""Asynchronous calls, or streams of one method, that one runner holds at most."""
+from .ticket import CONCURRENCY
 
 DIALOGUES = 256
 """Streams of one method that takes a stream: most of the time they wait for their clients."""

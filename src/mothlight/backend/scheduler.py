@@ -21,7 +21,7 @@ from ..method import Method
 from .base import Request
 from .cost import Cost
 from .queue import FairQueue, displaced
-from .ticket import Runner, Ticket
+from .ticket import CONCURRENCY, Runner, Ticket
 
 _SOON = 1.0
 """Seconds before its deadline that a call gets a timer of its own: most have ended by then, and a
@@ -35,7 +35,7 @@ _FRESH = 5.0
 
 _HICCUP = 3.0
 """So many times its predicted cost is the most that is believed of a batch; a model that has become
-slower is known for it after some tens of them."""
+slower is known for it after some tens of them, one that has become so much quicker after a few."""
 
 _TICK = 1e-4
 """Seconds that are no wait: a timer may fire that much early."""
@@ -48,8 +48,8 @@ make every answer later, and not one more a second."""
 class Line:
     """The waiting calls of one method, and what its batches cost."""
 
-    __slots__ = ("batches", "cost", "is_stream", "kind", "learnt", "max_wait", "method", "queue",
-                 "size")  # fmt: skip
+    __slots__ = ("batches", "cost", "is_stream", "kind", "learnt", "max_wait", "method", "places",
+                 "queue", "size")  # fmt: skip
 
     def __init__(self, method: Method[Any, Any, Any]) -> None:
         self.method = method
@@ -61,12 +61,18 @@ class Line:
         self.size = 1 if self.is_stream or not method.batching else method.batching.max_size
         self.max_wait = method.batching.max_wait if method.batching else 0.0
         # What competes for the same places in a runner:
-        self.kind = method.name if self.is_stream else "async" if method.is_async else "sync"
+        self.kind = method if self.is_stream else method.is_async
+        self.places = CONCURRENCY if method.is_async else 1  # of calls that run side by side
 
     def learn(self, size: int, seconds: float, now: float) -> None:
-        """Takes what a batch cost; a hiccup counts as a few batches, so that one refuses nobody."""
-        most = _HICCUP * self.cost.of(size) + 0.005 if self.cost.is_known else seconds
-        self.cost.observe(size, min(seconds, most))
+        """Takes what a batch cost; a hiccup counts as a few batches, so that one refuses nobody,
+        and what was slow at first is not held against those that are quick."""
+        if self.cost.is_known:
+            expected = self.cost.of(size)
+            if seconds * _HICCUP < expected:
+                self.cost.fade()
+            seconds = min(seconds, _HICCUP * expected + 0.005)
+        self.cost.observe(size, seconds)
         self.learnt = now
         self.batches += 1
 
@@ -77,7 +83,11 @@ class Line:
 
     def backlog(self, waiting: int) -> float:
         """Predicted seconds of one runner for so many calls."""
-        return 0.0 if self.is_stream else self.cost.backlog(waiting, self.size)
+        return 0.0 if self.is_stream else self.cost.backlog(waiting, self.size) / self.places
+
+    def left(self, runner: Runner, now: float) -> float:
+        """Predicted seconds until a runner begins with a call of this line that it takes now."""
+        return runner.left(now) if self.kind is False else 0.0
 
     def pause(self, now: float) -> float:
         """Seconds that its calls still wait for company (``max_wait``)."""
@@ -165,11 +175,9 @@ class Scheduler:
             wait = self.predict_wait(line, ahead, now)
         if request.deadline is not None and request.deadline <= now:
             raise DeadlineExceeded
-        if (
-            request.deadline is not None
-            and now + wait + line.cost.of(1) > request.deadline
-            and (wait or line.is_known(now))
-        ):
+        # What its own calls cost counts only where they have shown it of late, or are about to.
+        cost = line.cost.of(1) if ahead or line.is_known(now) else 0.0
+        if request.deadline is not None and now + wait + cost > request.deadline:
             metrics.call_refused(line.method.qualname, "deadline")
             raise Overloaded(retry_after=_retry(wait))
         longest = self.max_delay
@@ -219,11 +227,11 @@ class Scheduler:
         work, runners = line.backlog(ahead), 0
         for runner in self.runners():
             if runner.is_open:
-                work += runner.left(now)
+                work += line.left(runner, now)
                 runners += 1
         if self.waiting > len(line.queue):
             for other in self.lines.values():
-                if other is not line:
+                if other is not line and other.kind == line.kind:
                     work += other.backlog(len(other.queue))
         return work / max(1, runners)
 
@@ -258,7 +266,7 @@ class Scheduler:
 
     def _dispatch_one(self) -> bool:
         now = self.clock()
-        blocked: set[str] = set()
+        blocked = set()
         # A method that waits for company holds no other up, nor does a full runner of one kind
         # hold up the others; but a younger call overtakes no older one of its kind.
         for line in self._in_order():
@@ -267,16 +275,19 @@ class Scheduler:
             if (pause := line.pause(now)) > _TICK:
                 self._wake_at(now + pause)
                 continue
-            if runner := self._freest(line, len(line.queue)):
+            if runner := self._freest(line, len(line.queue), now):
                 self._run(line, runner, now)
                 return True
             blocked.add(line.kind)
         return False
 
-    def _freest(self, line: Line, waiting: int) -> Runner | None:
+    def _freest(self, line: Line, waiting: int, now: float) -> Runner | None:
         runner, room = None, 0
         for candidate in self.runners():
-            if (free := candidate.room(line.method, waiting)) > room:
+            free = candidate.room(line.method, waiting)
+            if free > room or (
+                free == room and runner and line.left(candidate, now) < line.left(runner, now)
+            ):
                 runner, room = candidate, free
         return runner
 
@@ -284,8 +295,8 @@ class Scheduler:
         """The runner that would take a call at once, if nobody waits: most calls need no queue."""
         if line.max_wait:
             return None
-        runner = self._freest(line, 1)
-        return runner if runner is not None and not runner.left(now) else None
+        runner = self._freest(line, 1, now)
+        return runner if runner is not None and not line.left(runner, now) else None
 
     def _in_order(self) -> Sequence[Line]:
         waiting = [line for line in self.lines.values() if len(line.queue)]
@@ -296,7 +307,7 @@ class Scheduler:
     def _run(self, line: Line, runner: Runner, now: float) -> None:
         queue, cost = line.queue, line.cost
         most = line.size
-        starts = now + runner.left(now)
+        starts = now + line.left(runner, now)
         in_full = cost.of(most)
         taken: list[Ticket] = []
         while len(taken) < most and (ticket := queue.head()):
@@ -335,8 +346,11 @@ class Scheduler:
         self._waker = None
         self.dispatch()
 
-    def fail_all(self, error: Unavailable) -> None:
-        """Ends every waiting call with ``error``."""
+    def stop(self, error: Unavailable) -> None:
+        """Ends every waiting call with ``error``, and leaves nothing to the event loop."""
+        for timer in filter(None, (self._waker, self._sweeper)):
+            timer.cancel()
+        self._waker = self._sweeper = None
         for line in self.lines.values():
             for ticket in list(line.queue):
                 ticket.fail(error)

@@ -13,6 +13,9 @@ from ..schema import Payload
 from .base import Reply, Request
 from .promise import Promise
 
+CONCURRENCY = 128
+"""Asynchronous calls, or streams of one method, that one runner holds at most."""
+
 _NO_PLACE: tuple[int, int] = (0, 0)
 
 
