@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from clock import run
 from mothlight import batched, method, metrics, service
 from mothlight.backend.base import Request
+from mothlight.backend.queue import rank
 from mothlight.backend.scheduler import Scheduler
 from mothlight.backend.ticket import Ticket
 from mothlight.errors import DeadlineExceeded, Error, Internal, Overloaded, Unavailable
@@ -152,7 +153,7 @@ class World:
             Payload(b'{"n":%d}' % number + b" " * rnd.choice([0, 0, 50])),
             f"call-{number}",
             deadline,
-            urgency=rnd.choice([0, 3, 3, 3, 7]),
+            urgency=rnd.choice([0, 2, 3, 3, 3, 5, 7]),
             principal=rnd.choice("aaabc"),
         )
         outcome: Any = None
@@ -190,12 +191,18 @@ class World:
 
     def check_refusal(self, request: Request, before: list[Ticket]) -> None:
         assert not self.fits(request, before)
-        rest = [t for t in before if t.urgency <= request.urgency]
+        place = rank(request.urgency)
+        rest = [
+            t
+            for t in before
+            if rank(t.urgency) <= place
+            and not (t.principal == request.principal and t.urgency > request.urgency)
+        ]
         assert not self.fits(request, rest), "the less urgent would have been enough"
         if self.are_bytes_short(request, before):
             return
         assert rest == before, "one would have been enough"
-        peers = Counter(t.principal for t in before if t.urgency == request.urgency)
+        peers = Counter(t.principal for t in before if rank(t.urgency) == place)
         own = peers.pop(request.principal, 0)
         assert max(peers.values(), default=0) <= own + 1
 
@@ -207,14 +214,17 @@ class World:
         assert not gone or any(not self.fits(request, [*rest, t]) for t in gone), "one too many"
         is_short = self.are_bytes_short(request, before)
         new = request.payload.size if is_short else 1
+        place = rank(request.urgency)
         for one in gone:
-            assert one.urgency >= max((t.urgency for t in rest), default=request.urgency)
-            same = [t for t in rest if t.urgency == one.urgency]
+            assert rank(one.urgency) >= max((rank(t.urgency) for t in rest), default=place)
+            same = [t for t in rest if rank(t.urgency) == rank(one.urgency)]
             kept = [t for t in same if t.principal == one.principal]
-            assert all(t.since <= one.since for t in kept), "not his newest"
-            if one.urgency == request.urgency:
+            last = one.urgency, one.since
+            assert all((t.urgency, t.since) <= last for t in kept), "not his last"
+            if one.principal == request.principal:
+                assert one.urgency > request.urgency
+            elif rank(one.urgency) == place:
                 own = [t for t in same if t.principal == request.principal]
-                assert one.principal != request.principal
                 had, has = (sum(t.size if is_short else 1 for t in some) for some in (own, kept))
                 assert has >= had + new, "as good a claim"
 

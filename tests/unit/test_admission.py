@@ -161,7 +161,7 @@ def test_who_fills_the_queue_makes_room_for_others(run: Run) -> None:
             await noisy[-2]
         for _ in range(5):
             runner.finish()
-        assert [i for _, [i] in runner.all] == ["a", "u", "b", "x", "c"]
+        assert [i for _, [i] in runner.all] == ["a", "b", "x", "u", "c"]
         await asyncio.gather(quiet, urgent, *noisy[:3])
 
     run(main())

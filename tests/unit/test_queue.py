@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mothlight.backend.queue import FairQueue, displaced
+from mothlight.backend.queue import FairQueue, displaced, rank
 
 
 @dataclass(eq=False)
@@ -46,11 +46,25 @@ def test_principals_take_turns() -> None:
     assert drain(queue) == "axzbycdef"
 
 
+def test_who_is_in_a_hurry_goes_before_his_own_only() -> None:
+    hasty = [
+        Call(name, "hasty", urgency) for name, urgency in zip("abcde", (3, 0, 1, 0, 3), strict=True)
+    ]
+    assert drain(queue_of(Call("x", "quiet"), *hasty, Call("y", "quiet"))) == "xbydcae"
+
+
+def test_who_has_time_steps_back_behind_all() -> None:
+    patient = [
+        Call(name, "patient", urgency) for name, urgency in zip("abc", (7, 4, 3), strict=True)
+    ]
+    assert drain(queue_of(*patient, Call("x", "quiet"), Call("y", "quiet"))) == "cxyba"
+
+
 def test_how_many_are_ahead() -> None:
     queue = queue_of(*[Call(name, "noisy") for name in "abcdef"], Call("u", "noisy", 0))
     assert queue.ahead(3, "noisy") == 7
-    assert queue.ahead(3, "quiet") == 2, "the urgent one and one of the noisy ones"
-    assert queue.ahead(0, "quiet") == 1
+    assert queue.ahead(0, "noisy") == 1
+    assert queue.ahead(3, "quiet") == queue.ahead(0, "quiet") == 1, "one of the noisy ones"
     assert queue.ahead(7, "quiet") == 7
 
 
@@ -68,7 +82,9 @@ def test_who_has_least_claim() -> None:
     assert gone(queue, calls=1) == "c"
     assert gone(queue, calls=2) is None, "he would be left with less"
     assert gone(queue, calls=1, urgency=5) is None, "a less urgent call displaces nobody"
-    assert gone(queue, calls=2, urgency=2) == "cb"
+    assert gone(queue, calls=2, urgency=2) == "cx", "his own, which is less urgent"
+    assert gone(queue, calls=3, urgency=2) == "cxb"
+    assert gone(queue, calls=4, urgency=2) is None
     assert gone(queue_of(*[Call(name, "quiet") for name in "abc"]), calls=1) is None, "his own"
     assert gone(queue) == ""
 
@@ -126,7 +142,9 @@ def test_nothing_is_lost_and_everyone_is_where_it_was_said_to_be(
         queue.put(held[-1])
         if takes:
             taken = queue.head()
-            assert taken and taken.urgency == min(call.urgency for call in held)
+            assert taken and rank(taken.urgency) == min(rank(call.urgency) for call in held)
+            own = [call for call in held if call.principal == taken.principal]
+            assert taken is min(own, key=lambda call: call.urgency), "the oldest of the most urgent"
             assert queue.take() is taken
             held.remove(taken)
         if leaves and held:

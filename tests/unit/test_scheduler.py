@@ -7,13 +7,23 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from runners import METHODS, Held, make, settle, submit
+from runners import METHODS, Held, known, leave_all, make, settle, submit
 
-from mothlight.backend.base import Reply
+from mothlight.backend.base import Reply, Request
+from mothlight.backend.scheduler import Scheduler
+from mothlight.backend.ticket import Ticket
 from mothlight.errors import DeadlineExceeded, Overloaded, Unavailable
+from mothlight.schema import Payload
 from mothlight.service import Method
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+def place_for(
+    scheduler: Scheduler, name: str, who: str, id: str = "", timeout: float | None = None
+) -> Ticket:
+    deadline = None if timeout is None else scheduler.clock() + timeout
+    return scheduler.place(Request(METHODS[name], Payload(b"1"), id, deadline, principal=who))
 
 
 def test_a_free_runner_takes_at_once_what_is_there(run: Run) -> None:
@@ -176,6 +186,48 @@ def test_methods_take_turns_by_who_has_waited_longest(run: Run) -> None:
             ("alone", ["a"]), ("many", ["b", "d"]), ("alone", ["c"]), ("alone", ["e"]),
         ]  # fmt: skip
         await asyncio.gather(*tasks)
+
+    run(main())
+
+
+def test_principals_take_turns_across_methods(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = make(runner)
+        for id, name, who in [
+            ("a", "alone", "noisy"),
+            ("b", "alone", "noisy"),
+            ("c", "alone", "noisy"),
+            ("d", "many", "noisy"),
+            ("x", "many", "quiet"),
+            ("y", "alone", "third"),
+        ]:
+            place_for(scheduler, name, who, id)
+        for _ in range(5):
+            runner.finish()
+        assert [i for _, i in runner.all] == [["a"], ["b"], ["x", "d"], ["y"], ["c"]]
+        scheduler.max_queue = 3
+        for number in range(40):
+            place_for(scheduler, ("alone", "many")[number % 2], f"stranger {number}")
+            if scheduler.waiting == 3:
+                runner.finish()
+        while runner.batches:
+            runner.finish()
+        assert len(scheduler._served) <= 6, "who does not wait is forgotten"
+
+    run(main())
+
+
+def test_a_call_whose_turn_comes_before_others_is_not_refused_for_their_sake(run: Run) -> None:
+    async def main() -> None:
+        runner = Held()
+        scheduler = known("alone", 0.1, runner)
+        for _ in range(60):
+            place_for(scheduler, "alone", "noisy")
+        place_for(scheduler, "many", "quiet", timeout=1.0)
+        with pytest.raises(Overloaded):
+            place_for(scheduler, "many", "noisy", timeout=1.0)
+        leave_all(scheduler)
 
     run(main())
 

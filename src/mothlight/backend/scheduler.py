@@ -1,8 +1,8 @@
 """The queue before the models: admission, order, batches. Free runners pull; nobody pushes.
 
     call ─ can it end in time? (503 at once) ─> FairQueue of its method
-    a runner with room ─ pulls ─> as many calls of the most urgent method as fit a batch, and no
-    more than end before the tightest deadline among them
+    a runner with room ─ pulls ─> as many calls of the method whose turn it is as fit a batch, and
+    no more than end before the tightest deadline among them
 
 What a batch costs is learnt (``Cost``); from it come the predicted wait, the refusal, its
 ``Retry-After`` and the size of a batch.
@@ -20,7 +20,7 @@ from ..errors import DeadlineExceeded, Overloaded, Unavailable
 from ..method import Method
 from .base import Request
 from .cost import Cost
-from .queue import FairQueue, displaced
+from .queue import FairQueue, displaced, rank
 from .ticket import CONCURRENCY, Runner, Ticket
 
 _SOON = 1.0
@@ -121,6 +121,7 @@ class Scheduler:
         self.live: set[Ticket] = set()
         """The calls that have been accepted and have not ended."""
         self.lines: dict[Method[Any, Any, Any], Line] = {}
+        self._served: dict[str, float] = {}  # when each of those that wait had his last turn
         self._waker: asyncio.TimerHandle | None = None
         self._wakes_at = 0.0
         self._sweeper: asyncio.TimerHandle | None = None
@@ -171,8 +172,12 @@ class Scheduler:
     def _admit(self, request: Request, line: Line, size: int, now: float, *, is_next: bool) -> None:
         ahead, wait = 0, 0.0
         if not is_next:
-            ahead = line.queue.ahead(request.urgency, request.principal)
-            wait = self.predict_wait(line, ahead, now)
+
+            def before(queue: FairQueue[Ticket]) -> int:
+                return queue.ahead(request.urgency, request.principal)
+
+            ahead = before(line.queue)
+            wait = self.predict_wait(line, ahead, now, before)
         if request.deadline is not None and request.deadline <= now:
             raise DeadlineExceeded
         # What its own calls cost counts only where they have shown it of late, or are about to.
@@ -220,8 +225,15 @@ class Scheduler:
         head = line.queue.head()
         return head is not None and now - head.since > _CROWD_WAIT / 2
 
-    def predict_wait(self, line: Line, ahead: int, now: float) -> float:
-        """Seconds until a runner would take a call of ``line`` that has ``ahead`` before it."""
+    def predict_wait(
+        self,
+        line: Line,
+        ahead: int,
+        now: float,
+        before: Callable[[FairQueue[Ticket]], int] = len,
+    ) -> float:
+        """Seconds until a runner would take a call of ``line`` that has ``ahead`` before it there,
+        and in the queues of other methods as many as ``before`` says."""
         if line.is_stream:
             return 0.0  # how long streams last nobody knows; their number is bounded
         work, runners = line.backlog(ahead), 0
@@ -232,7 +244,7 @@ class Scheduler:
         if self.waiting > len(line.queue):
             for other in self.lines.values():
                 if other is not line and other.kind == line.kind:
-                    work += other.backlog(len(other.queue))
+                    work += other.backlog(before(other.queue))
         return work / max(1, runners)
 
     # Deadlines
@@ -301,8 +313,15 @@ class Scheduler:
     def _in_order(self) -> Sequence[Line]:
         waiting = [line for line in self.lines.values() if len(line.queue)]
         if len(waiting) > 1:
-            waiting.sort(key=_claim)
+            waiting.sort(key=self._claim)
         return waiting
+
+    def _claim(self, line: Line) -> tuple[int, float, int, float]:
+        """The order of the queues' heads: first who has had no turn for longest."""
+        head = line.queue.head()
+        assert head
+        served = self._served.get(head.principal, 0.0)
+        return rank(head.urgency), served, head.urgency, head.since
 
     def _run(self, line: Line, runner: Runner, now: float) -> None:
         queue, cost = line.queue, line.cost
@@ -324,7 +343,19 @@ class Scheduler:
             ticket.queued = now - ticket.since
             ticket.holder = runner
             taken.append(ticket)
+        if self.waiting > len(queue):
+            self._note_turns(taken, now)
         self._start(line, runner, taken, now)
+
+    def _note_turns(self, taken: Sequence[Ticket], now: float) -> None:
+        """Lets whose calls were taken wait for their next turn in the queues of all methods."""
+        for principal in {ticket.principal for ticket in taken}:
+            self._served[principal] = now
+            for line in self.lines.values():
+                line.queue.pass_over(principal)
+        if len(self._served) > 2 * self.max_queue:  # more than can wait
+            waits = {ticket.principal for line in self.lines.values() for ticket in line.queue}
+            self._served = {who: when for who, when in self._served.items() if who in waits}
 
     def _start(self, line: Line, runner: Runner, taken: Sequence[Ticket], now: float) -> None:
         if line.is_stream:
@@ -355,12 +386,6 @@ class Scheduler:
             for ticket in list(line.queue):
                 ticket.fail(error)
                 self.drop(ticket)
-
-
-def _claim(line: Line) -> tuple[int, float]:
-    head = line.queue.head()
-    assert head
-    return head.urgency, head.since
 
 
 def _retry(wait: float) -> float:

@@ -49,8 +49,9 @@ class Options:
 
     ``token``: sent as ``Authorization: Bearer``; a function is asked for each request, and once
     more where the server refuses what it gave (401).
-    ``priority``: 0, the first, to 7, the last; 3 is usual. ``supersede``: a name for calls of which
-    only the newest matters ("search-box"): it ends the one before with ``Superseded``.
+    ``priority``: 0, the first of this caller's own, to 7, behind everybody's; 3 is usual.
+    ``supersede``: a name for calls of which only the newest matters ("search-box"): it ends the one
+    before with ``Superseded``.
     """
 
     timeout: Timeout = "auto"

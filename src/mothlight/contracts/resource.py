@@ -40,7 +40,11 @@ PARAMETERS: Schema = {
         "(RFC 7240).",
         _TEXT,
     ),
-    "Priority": _header("Priority", "`u=0` (first) to `u=7` (RFC 9218).", _TEXT),
+    "Priority": _header(
+        "Priority",
+        "`u=0` (the first of the caller's own) to `u=7` (behind everybody's; RFC 9218).",
+        _TEXT,
+    ),
     "RequestTimeout": _header(
         "Request-Timeout",
         "Seconds after which the work is dropped and the answer is 504.",

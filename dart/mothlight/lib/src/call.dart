@@ -132,7 +132,8 @@ final class CallOptions {
   /// send a heartbeat every 15 s.
   final Duration? idle;
 
-  /// From 0, the first, to 7, the last; 3 is usual (RFC 9218).
+  /// From 0, the first of this caller's own, to 7, the last, behind
+  /// everybody's; 3 is usual (RFC 9218).
   final int? priority;
 
   /// The newest call with this key wins.
