@@ -68,7 +68,7 @@ def test_a_model_that_hangs(faulty: Start, show: Show, how: str) -> None:
         assert (status, problem["code"]) == (504, "deadline_exceeded")
         back = load.back(deadline, "echo", 60)
         server.await_log("is renewed: Faulty.hang hangs, and nobody waits for it any more")
-        wait_until(lambda: not Path(f"/proc/{victim}").exists(), "its end")
+        wait_until(lambda: not Path(f"/proc/{victim}").exists(), "its end", 20)
         codes = load.codes(deadline)
         show(f"answers {back:.2f} s after the deadline, {dict(codes)}")
         assert codes.keys() <= {"ok", "unavailable"}

@@ -11,7 +11,8 @@ import pytest
 from runners import METHODS, Held, known, leave_all, make, submit
 
 from mothlight.backend.base import Reply, Request
-from mothlight.backend.scheduler import Line, Scheduler
+from mothlight.backend.line import Line
+from mothlight.backend.scheduler import Scheduler
 from mothlight.errors import Overloaded
 from mothlight.schema import Payload
 

@@ -194,6 +194,88 @@ def test_a_hung_worker_that_cannot_be_renewed_is_killed(run: Run, folder: Folder
     run(main())
 
 
+def test_a_stream_beside_a_call_that_hangs_goes_on(run: Run, folder: Folder) -> None:
+    async def main() -> None:
+        async with serving() as (app, _):
+            await app.call(Frail.sleep, 0.001)
+            (old,) = folder.starts
+            items = app.stream(Frail.tick, 0.02)
+            assert await anext(items) == 0
+            with pytest.raises(DeadlineExceeded):
+                await app.call(Frail.sleep, 3600.0, timeout=0.1)
+            assert await app.call(Frail.pid, timeout=30) != old
+            assert [await anext(items) for _ in range(200)] == list(range(1, 201))
+            await items.aclose()  # type: ignore[attr-defined]
+            await until(lambda: old not in folder.living)
+
+    run(main())
+
+
+def test_a_call_that_hangs_and_holds_the_interpreter_holds_up_no_stream(
+    run: Run, folder: Folder
+) -> None:
+    async def main() -> None:
+        async with serving() as (app, _):
+            await app.call(Frail.hold_the_interpreter, 1)
+            items = app.stream(Frail.tick, 0.02)
+            assert await anext(items) == 0
+            with pytest.raises(DeadlineExceeded):
+                await app.call(Frail.hold_the_interpreter, 60, timeout=0.1)
+            async with asyncio.timeout(20):
+                with pytest.raises(Unavailable, match="it hangs"):
+                    async for _ in items:
+                        pass
+
+    run(main())
+
+
+def test_a_call_that_is_left_may_take_as_long_as_others_did(run: Run, folder: Folder) -> None:
+    async def main() -> None:
+        async with serving() as (app, _):
+            for seconds in (0.001, 0.001, 1.5):
+                await app.call(Frail.sleep, seconds)
+            with pytest.raises(DeadlineExceeded):
+                await app.call(Frail.sleep, 2.4, timeout=0.1)
+            await app.call(Frail.pid)
+            assert len(folder.starts) == 1
+
+    run(main())
+
+
+def test_whatever_a_renewal_meets_the_old_worker_stays_healthy(
+    run: Run, folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with serving(worker_calls=1) as (app, crew):
+            hire, (old,) = crew._hire, folder.starts
+
+            async def odd(process: Any) -> None:
+                monkeypatch.setattr(crew, "_hire", hire)
+                raise ValueError("what nobody thought of")
+
+            monkeypatch.setattr(crew, "_hire", odd)
+            assert await app.call(Frail.pid) == old
+            await until(lambda: "what nobody thought of" in caplog.text)
+            await until(lambda: len(folder.starts) == 2)
+            await until(lambda: old not in folder.living)
+
+    run(main())
+
+
+def test_a_start_that_was_given_up_does_not_succeed_later(run: Run, folder: Folder) -> None:
+    async def main() -> None:
+        async with serving() as (_, crew):
+            process = crew._process(crew.terms.placements[0])
+            process.started = asyncio.get_running_loop().create_future()
+            process._fail_start("it took too long")
+            process._begin({}, crew.service.fingerprint)
+            assert not process.ready
+            with pytest.raises(StartupError, match="it took too long"):
+                await process.started
+
+    run(main())
+
+
 def test_workers_that_die_young_are_started_less_and_less_often(
     run: Run, folder: Folder, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,7 +18,7 @@ MEBI = 1 << 20
 BOUNDED = Limits(memory=100 * MEBI, calls=50, silence=30.0, hang=120.0)
 
 
-def process(**facts: Any) -> Any:
+def process(longest: float = 0.0, **facts: Any) -> Any:
     """A worker without a process: what it says of itself counts."""
     about = {
         "ready": True,
@@ -29,6 +29,7 @@ def process(**facts: Any) -> Any:
         "served": 0,
         "running": lambda: iter(()),
         "abandoned": lambda: iter(()),
+        "scheduler": SimpleNamespace(line=lambda _: SimpleNamespace(longest=longest)),
     }
     return SimpleNamespace(**{**about, **facts})
 
@@ -64,6 +65,9 @@ HANG = ("Slow.method hangs, and nobody waits for it any more", False)
         ({"running": running(NOW - 2.1, predicted=0.1)}, HANG),
         ({"running": running(NOW - 99, predicted=10.0)}, None),
         ({"running": running(NOW - 99, predicted=0.1, left=False)}, None),
+        # One has taken longer
+        ({"running": running(NOW - 9.9, predicted=0.1), "longest": 5.0}, None),
+        ({"running": running(NOW - 10.1, predicted=0.1), "longest": 5.0}, HANG),
         # What it costs is not known
         ({"running": running(NOW - 119, predicted=0.0)}, None),
         ({"running": running(NOW - 121, predicted=0.0)}, HANG),

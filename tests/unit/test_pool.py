@@ -20,7 +20,7 @@ from trade import Order, Refused, Second, TooMuch, Trade
 from mothlight import App, StartupError
 from mothlight.backend import Pool
 from mothlight.backend.base import Request
-from mothlight.backend.scheduler import Line
+from mothlight.backend.line import Line
 from mothlight.backend.wire import WINDOW
 from mothlight.errors import (
     DeadlineExceeded,
@@ -302,7 +302,7 @@ def test_streams_that_are_left_at_once_leave_nothing(run: Run, tmp_path: Path, n
                 feed = await place(made, request)
                 feed.cancel()
             await until(lambda: not workers(made)[0].busy)
-            assert workers(made)[0].streams == 0
+            assert not workers(made)[0].busy
 
     run(main())
 
@@ -361,6 +361,28 @@ def test_a_worker_that_dies_is_replaced(run: Run, tmp_path: Path) -> None:
             after = await waiting
             assert after != before
             assert made.backend.is_ready
+
+    run(main())
+
+
+def test_what_stood_behind_the_batch_that_dies_is_run_by_the_next_worker(
+    run: Run, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with app() as made:
+            await held_for(made, str(tmp_path / "known"), 1.0)
+            paths = [str(tmp_path / name) for name in ("first", "behind", "left")]
+            first = asyncio.create_task(made.call(Trade.hold, paths[0]))
+            await until(Path(f"{paths[0]}.began").exists)
+            before = workers(made)[0].pid
+            behind = asyncio.create_task(made.call(Trade.hold, paths[1]))
+            await asyncio.sleep(0)
+            assert made.backend.queued == 0, "the worker has it already"
+            os.kill(before, signal.SIGKILL)
+            with pytest.raises(Unavailable, match="the worker died of signal 9"):
+                await first
+            Path(f"{paths[1]}.go").touch()
+            assert await behind != before
 
     run(main())
 

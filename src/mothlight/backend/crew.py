@@ -20,7 +20,7 @@ from ..service import Service
 from . import obituary, wire
 from .base import Reply, Request, StartupError
 from .feed import stream
-from .health import Ailment, Limits, ailment, hanging
+from .health import Ailment, Limits, ailment, hanging, is_mute
 from .process import Process
 from .scheduler import Scheduler
 
@@ -45,6 +45,10 @@ nobody waits for it to go. One that is above its memory ceiling is killed if it 
 
 _CLOSING = 1.0
 """Seconds that generators get to close when nobody waits any more."""
+
+_REPRIEVE = 5.0
+"""Seconds that a call gets which hangs when another worker serves already: one that is long, and no
+more than that, ends, and is known for it the next time."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,9 @@ class Crew:
             await asyncio.sleep(self._pause)
             try:
                 await self._hire(self._process(placement))
-            except (StartupError, OSError) as error:
+            except Exception as error:
+                if not isinstance(error, (StartupError, OSError)):
+                    log.exception("a worker of %s could not be started", self.service.name)
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE)
                 metrics.worker_restarted(self.service.name, "start")
                 self._deaths.append(set())
@@ -202,16 +208,22 @@ class Crew:
         while not self._stopping:
             await asyncio.sleep(_ROUND)
             before, looked = looked, time.monotonic()
-            for process in list(self._processes):
-                if looked - before > _ROUND + _LAPSE:
-                    process.heard = looked
-                elif (ill := ailment(process, self.terms.limits, looked)) is None:
-                    continue
-                elif ill.is_fatal:
-                    process.kill(ill.reason, ill.kind)
-                elif not process.renewing:
-                    process.renewing = True
-                    self._spawn(self._heal(process, ill))
+            try:
+                self._look(looked, stood_still=looked - before > _ROUND + _LAPSE)
+            except Exception:
+                log.exception("the health of %s is not known", self.service.name)
+
+    def _look(self, now: float, *, stood_still: bool) -> None:
+        for process in list(self._processes):
+            if stood_still:
+                process.heard = now
+            elif (ill := ailment(process, self.terms.limits, now)) is None:
+                continue
+            elif ill.is_fatal:
+                process.kill(ill.reason, ill.kind)
+            elif not process.renewing:
+                process.renewing = True
+                self._spawn(self._heal(process, ill))
 
     async def _heal(self, old: Process, ill: Ailment) -> None:
         """Renews a worker that ails; one that hangs is killed where that fails."""
@@ -223,8 +235,11 @@ class Crew:
             await asyncio.sleep(self._pause)
         try:
             await self._succeed(old)
-        except StartupError as error:
-            log.error("%s", error)
+        except Exception as error:
+            if isinstance(error, StartupError):
+                log.error("%s", error)
+            else:
+                log.exception("a worker of %s could not be renewed", self.service.name)
             if self._hangs(old):
                 old.kill("it hangs", "hang")
             await asyncio.sleep(self._pause)
@@ -254,14 +269,26 @@ class Crew:
         old.retiring = True
         grace = max(self.terms.grace, _RELIEF)
         end = time.monotonic() + grace
-        await self._until(lambda: not old.is_awaited or self._hangs(old), end)
-        end = min(end, time.monotonic() + _CLOSING)
-        await self._until(lambda: not old.busy or self._hangs(old), end)
+        await self._until(lambda: self._may_go(old), end)
+        last = _REPRIEVE if self._hangs(old) else _CLOSING
+        await self._until(
+            lambda: not old.busy or self._is_mute(old), min(end, time.monotonic() + last)
+        )
         if self._hangs(old):
             old.kill("it hangs", "hang")
         elif old in self._processes:
             self._processes.remove(old)
             await old.stop(f"its worker was renewed, and it has not ended within {grace:g} s")
+
+    def _may_go(self, old: Process) -> bool:
+        """Whether nobody waits any more for what may still come of a worker. Of one that hangs that
+        is what goes on beside it; what stands behind it goes to its successor."""
+        if not self._hangs(old):
+            return not old.is_awaited()
+        return self._is_mute(old) or not old.is_awaited(beside=True)
+
+    def _is_mute(self, process: Process) -> bool:
+        return self._hangs(process) and is_mute(process, time.monotonic())
 
     def _hangs(self, process: Process) -> bool:
         return hanging(process, self.terms.limits, time.monotonic()) is not None
@@ -311,7 +338,7 @@ class Crew:
             await asyncio.sleep(0.01)
 
     def _is_awaited(self) -> bool:
-        return bool(self.scheduler.waiting) or any(p.is_awaited for p in self._processes)
+        return bool(self.scheduler.waiting) or any(p.is_awaited() for p in self._processes)
 
     def _is_busy(self) -> bool:
         return any(process.busy for process in self._processes)

@@ -15,7 +15,10 @@ lets go of one leaves it so for an instant. (While a debugger holds it, that is 
 
 _PATIENCE = 10.0
 """A batch that nobody waits for any more is hung when it takes so many times as long as predicted
-(and a second more)."""
+(and a second more), and twice as long as the longest of its method of late."""
+
+_PULSES = 2.0
+"""Seconds in which a worker gives some signs of life, unless its model holds the interpreter."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,21 @@ def ailment(process: Process, limits: Limits, now: float) -> Ailment | None:
     return None
 
 
+def is_mute(process: Process, now: float) -> bool:
+    """Whether nothing in it goes on."""
+    return now - process.heard > _PULSES
+
+
 def hanging(process: Process, limits: Limits, now: float) -> str | None:
     """The method of the synchronous batch that holds a worker up: its callers have all left, and it
     runs absurdly long."""
     for held, since in process.running():
         method = held.tickets[0].request.method
-        most = 1.0 + _PATIENCE * held.predicted if held.predicted else limits.hang
-        if not method.is_async and now - since > most and all(t.done() for t in held.tickets):
+        if method.is_async or not all(ticket.done() for ticket in held.tickets):
+            continue
+        longest = process.scheduler.line(method).longest
+        most = max(1.0 + _PATIENCE * held.predicted, 2 * longest) if held.predicted else limits.hang
+        if now - since > most:
             return method.qualname
     return None
 

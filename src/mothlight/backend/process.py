@@ -107,6 +107,7 @@ class Process(asyncio.Protocol):
                 )
                 await self.started
         except BaseException as error:
+            self.ready_since = 0.0  # where both came together: whoever waits here is told of it
             self.kill("it did not start", "start")
             if self._sending is None:
                 sending.close()
@@ -149,6 +150,8 @@ class Process(asyncio.Protocol):
                     self._fail_start(f"{self.service.name} could not be started\n{traceback}")
 
     def _begin(self, examples: dict[str, float], fingerprint: str) -> None:
+        if self.started.done():
+            return
         if fingerprint != self.service.fingerprint:
             self._fail_start(
                 f"{self.service.name} has other messages or methods now: restart the server "
@@ -181,6 +184,8 @@ class Process(asyncio.Protocol):
             self.kind = self.kind or ("signal" if status and status < 0 else "exit")
         reason = self.farewell if self.stopping else f"the worker died{self.cause}"
         self._fail_start(f"{self.service.name} could not be started: {reason}")
+        if not self.stopping:
+            self._hand_back()
         self.lost = list(self.calls())
         for held in self._batches.values():
             for ticket in held.tickets:
@@ -194,6 +199,18 @@ class Process(asyncio.Protocol):
             self.closed.set_result(None)
         if self.ready_since and not self.stopping:
             self.died()
+
+    def _hand_back(self) -> None:
+        """Gives the queue the batches that stood behind another one: they have not begun, or have
+        in the instant of the end, which their methods bear."""
+        first = True
+        for id, held in list(self._batches.items()):
+            method = held.tickets[0].request.method
+            if not method.is_async:
+                if not first and method.idempotent:
+                    del self._batches[id]
+                    self.scheduler.take_back(held.tickets)
+                first = False
 
     async def _wait(self, seconds: float) -> bool:
         """Whether the process ends within so many seconds."""
@@ -229,12 +246,17 @@ class Process(asyncio.Protocol):
         """Whether any call is in the worker."""
         return bool(self._batches or self._running)
 
-    @property
-    def is_awaited(self) -> bool:
-        """Whether anybody waits for a call that is in the worker."""
+    def is_awaited(self, *, beside: bool = False) -> bool:
+        """Whether anybody waits for a call that is in the worker; ``beside``: for one that goes on
+        while a synchronous batch does not."""
         if self._running.is_awaited:
             return True
-        return any(not t.done() for held in self._batches.values() for t in held.tickets)
+        return any(
+            not ticket.done()
+            for held in self._batches.values()
+            if not beside or held.tickets[0].request.method.is_async
+            for ticket in held.tickets
+        )
 
     def calls(self) -> Iterator[tuple[Method[Any, Any, Any], str]]:
         """The calls in the worker, the oldest first: their methods and ids."""
@@ -324,13 +346,6 @@ class Process(asyncio.Protocol):
             self._busy -= 1
             self._answered = now
         self.scheduler.dispatch()
-
-    # Streams
-
-    @property
-    def streams(self) -> int:
-        """How many streams run in the worker."""
-        return len(self._running)
 
     def abandoned(self) -> Iterator[tuple[Method[Any, Any, Any], float]]:
         """The streams that nobody reads any more and that have not ended, and since when."""

@@ -46,6 +46,7 @@ class Waiting(Protocol):
 W = TypeVar("W", bound=Waiting)
 
 _urgency = attrgetter("urgency")
+_order = attrgetter("urgency", "since")
 
 
 def rank(urgency: int) -> int:
@@ -76,13 +77,13 @@ class FairQueue(Generic[W]):
                 yield from queue
 
     def put(self, ticket: W) -> None:
-        """Adds a call, behind those of its principal that are as urgent."""
+        """Adds a call, behind the older ones of its principal that are as urgent."""
         ranked = self._ranks[rank(ticket.urgency)]
         queue = ranked.get(ticket.principal)
         if queue is None:
             queue = ranked[ticket.principal] = deque()
-        if queue and ticket.urgency < queue[-1].urgency:
-            insort(queue, ticket, key=_urgency)
+        if queue and _order(ticket) < _order(queue[-1]):
+            insort(queue, ticket, key=_order)
         else:
             queue.append(ticket)
         self._size += 1
@@ -170,14 +171,13 @@ def displaced(
             for owner, waiting in queue.at(place).items():
                 held[owner] += waiting
         for calls in held.values():
-            calls.sort(key=attrgetter("urgency", "since"))  # they come from several queues
+            calls.sort(key=_order)  # they come from several queues
         while held and max(calls_over, bytes_over) > 0:
             weigh: Callable[[list[W]], int] = len if bytes_over <= 0 else _bytes
             most = max(held, key=lambda owner: weigh(held[owner]))
             new = 1 if bytes_over <= 0 else size
             if place == own and (
-                most == principal
-                or weigh(held[most][:-1]) < weigh(held.get(principal, [])) + new
+                most == principal or weigh(held[most][:-1]) < weigh(held.get(principal, [])) + new
             ):
                 most = principal
                 if not held.get(principal) or held[principal][-1].urgency <= urgency:

@@ -57,6 +57,10 @@ class Ticket(Promise[Any]):
     def principal(self) -> str:
         return self.request.principal
 
+    def wait_for(self, holder: Holder) -> None:
+        """Has another holder, which has not begun with it."""
+        self.holder, self.place = holder, _NO_PLACE
+
     def watch(self) -> None:
         """Lets it end with DeadlineExceeded when its deadline comes."""
         if self.timer is None and self.request.deadline is not None:
