@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -126,12 +126,16 @@ class App:
         if self._started == 0:
             if isinstance(self._hook, ApiKeys):
                 self._hook.load()
-            await self.backend.start()
-            await self.calls.start()
+            async with AsyncExitStack() as begun:
+                await self.backend.start()
+                begun.push_async_callback(self.backend.stop, 0.0)
+                await self.calls.start()
+                begun.push_async_callback(self.calls.stop, 0.0)
+                if self._observer:
+                    self._observer.start()
+                begun.pop_all()
             self.site.open()
             self._end = None
-            if self._observer:
-                self._observer.start()
         self._started += 1
 
     def drain(self) -> None:

@@ -35,6 +35,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: App) -> None:
         self.app = app
         self._reloading: asyncio.Task[None] | None = None
+        self._is_stale = False
         settings = app.settings
         bounds = {
             "head_timeout": settings.head_timeout,
@@ -78,17 +79,23 @@ class Server(uvicorn.Server):
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
 
     def _reload(self) -> None:
-        if self._reloading is None or self._reloading.done():
+        if self._reloading and not self._reloading.done():
+            self._is_stale = True  # workers may have been started before what is to be loaded came
+            log.info("reloading once more when this is done")
+        else:
             self._reloading = asyncio.create_task(self._renew())
 
     async def _renew(self) -> None:
-        log.info("reloading: new workers are started, then the old ones leave")
-        try:
-            await self.app.backend.reload()
-        except StartupError as error:
-            log.error("not reloaded: %s", error)
-        else:
-            log.info("reloaded")
+        self._is_stale = True
+        while self._is_stale:
+            self._is_stale = False
+            log.info("reloading: new workers are started, then the old ones leave")
+            try:
+                await self.app.backend.reload()
+            except StartupError as error:
+                log.error("not reloaded: %s", error)
+            else:
+                log.info("reloaded")
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Drains: takes in who has connected, answers what has been asked or is on its way, and

@@ -50,6 +50,18 @@ def test_sighup_renews_the_workers_and_fails_no_call(
     assert load.codes().keys() == {"ok"}
 
 
+def test_who_asks_for_a_reload_during_one_gets_another(faulty: Start, source: Path) -> None:
+    server = faulty(target=f"{source}:Faulty", workers=1)
+    server.process.send_signal(signal.SIGHUP)
+    server.await_log("reloading: ")
+    for _ in range(3):
+        server.process.send_signal(signal.SIGHUP)
+        server.await_log("reloading once more")
+    wait_until(lambda: server.text().count(" reloaded") == 2, "both", 30)
+    wait_until(lambda: server.has_workers(1), "the old ones have left", 10)
+    assert server.text().count("reloading: ") == 2
+
+
 def test_a_reload_that_fails_leaves_the_old_workers(faulty: Start, source: Path) -> None:
     server = faulty(target=f"{source}:Faulty", workers=1)
     with Traffic(server.port) as load:

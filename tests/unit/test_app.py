@@ -16,6 +16,7 @@ from desk import Desk
 from mothlight import App, method, service
 from mothlight.calls.local import LocalCalls
 from mothlight.errors import DefinitionError
+from mothlight.service import Service
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -160,6 +161,24 @@ def test_lifespan_events(run: Run) -> None:
     (failed,) = run(live(App(NoWeights, workers=0)))
     assert failed["type"] == "lifespan.startup.failed"
     assert "weights.safetensors is not here" in failed["message"]
+
+
+def test_a_start_that_fails_leaves_no_workers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_store() -> None:
+        raise ConnectionError("no Redis")
+
+    async def main() -> None:
+        made = App(Desk, workers=1)
+        with monkeypatch.context() as broken:
+            broken.setattr(made.calls, "start", no_store)
+            with pytest.raises(ConnectionError):
+                await made.start()
+        assert made.backend.states == {"Desk": "stopping"}
+        assert made.backend._crews[Service.of(Desk)]._processes == []  # type: ignore[attr-defined]
+        async with made:
+            assert await made.call(Desk.bell) == "ding"
+
+    run(main())
 
 
 def test_a_websocket_is_turned_away(run: Run) -> None:
