@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from mothlight import Error, batched, method, service
+from mothlight import Error, Step, batched, method, service, stepped
 
 
 class Order(BaseModel):
@@ -93,6 +93,23 @@ class Trade:
                 yield number
         finally:
             mark(order.path, "closed")
+
+    @method
+    def bulk(self, size: int) -> Iterator[str]:
+        while True:
+            yield "x" * size
+
+    @method
+    async def bulk_async(self, size: int) -> AsyncIterator[str]:
+        while True:
+            yield "x" * size
+
+    def begin(self, size: int) -> int:
+        return size
+
+    @stepped(begin, max_size=4)
+    def bulk_stepped(self, sizes: list[int]) -> list[Step[str]]:
+        return [Step("x" * size) for size in sizes]
 
     @method
     async def count_async(self, order: Order) -> AsyncIterator[int]:

@@ -327,6 +327,31 @@ def test_a_slow_reader_holds_the_stream_back(run: Run, tmp_path: Path, name: str
     run(main())
 
 
+@pytest.mark.parametrize("name", ["bulk", "bulk_async", "bulk_stepped"])
+def test_a_slow_reader_holds_little_of_large_items(run: Run, name: str) -> None:
+    async def main() -> None:
+        async with app() as made:
+            feed = await place(made, made._request(getattr(Trade, name), 1 << 20, None))
+
+            async def rest() -> int:
+                while True:
+                    held = len(feed._items)
+                    await asyncio.sleep(0.3)
+                    assert await made.call(Trade.beside, 1) == 1
+                    if held == len(feed._items) > 0:
+                        return held
+
+            most = WINDOW // 16  # MiB
+            assert await rest() <= most
+            read = 0
+            while read < 3 * most:
+                read += len(await feed.take())
+            assert await rest() <= most
+            feed.cancel()
+
+    run(main())
+
+
 def test_a_stream_past_its_deadline_is_ended(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
         async with app() as made:

@@ -17,7 +17,7 @@ from .scheduler import Scheduler
 
 
 class Feed:
-    """``grant`` lets the worker send so many items more, ``cancel`` tells it to stop."""
+    """``grant`` gives the worker so many places more, ``cancel`` tells it to stop."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Feed:
         self._items: list[Payload] = []
         self._error: Error | None = None
         self._ended = False
-        self._taken = 0  # since the last grant
+        self._taken = 0  # places, since the last grant
         self._reader: asyncio.Future[None] | None = None  # who waits for items
 
     def put(self, payloads: Sequence[Payload]) -> None:
@@ -60,7 +60,7 @@ class Feed:
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
         items, self._items = self._items, []
-        self._taken += len(items)
+        self._taken += sum(map(wire.places, items))
         if self._taken >= wire.WINDOW // 2:  # seldom: each grant is a frame
             self._grant(self._taken)
             self._taken = 0

@@ -37,7 +37,7 @@ class Member:
         self.message: Any = None
         self.state: Any = None
         self.credit = wire.WINDOW
-        """Items that its reader has room for; below 0 when a step gave more."""
+        """Places that its reader has for items; below 0 when a step gave more."""
         self._changed = changed
 
     def grant(self, count: int) -> None:
@@ -183,7 +183,7 @@ class Stepper:
             payloads.append(result)
         if payloads:
             with self._changed:
-                member.credit -= len(payloads)
+                member.credit -= sum(map(wire.places, payloads))
             self.channel.post(wire.Items(member.id, payloads))
         return end
 

@@ -25,7 +25,7 @@ from .turns import QUICK, Turn, Turns
 
 
 class Stream:
-    """How many items a stream may still send before its reader has taken some."""
+    """How many places a stream's reader still has for items, and how many a turn may fill."""
 
     def __init__(self, call: Call, *, is_quick: bool = True) -> None:
         self.call = call
@@ -66,7 +66,7 @@ class Stream:
         return self._spent > 0
 
     def wait(self) -> int:
-        """How many items may be made now, waiting for one at least; 0 once it is cancelled. A
+        """How many places may be filled now, waiting for one at least; 0 once it is cancelled. A
         stream starts with one item, that it be early, and then makes more at a time. Raises
         DeadlineExceeded."""
         if self.is_over():
@@ -79,18 +79,19 @@ class Stream:
                         return 0
         return min(credit, self._pace)
 
-    def spend(self, count: int, *, is_quick: bool) -> None:
+    def spend(self, places: int, *, is_quick: bool) -> None:
         """Notes items that were sent."""
-        self._spent += count
+        self._spent += places
         self.is_quick = is_quick
         self._pace = min(4 * self._pace, wire.WINDOW) if is_quick else 1
 
-    async def wait_async(self) -> None:
-        """The same on an event loop, where a cancel arrives as CancelledError."""
+    async def wait_async(self, places: int) -> None:
+        """Waits for a place, and notes an item, on an event loop, where a cancel arrives as
+        CancelledError."""
         while True:
             with self._changed:
                 if self._granted > self._spent:
-                    self._spent += 1
+                    self._spent += places
                     return
                 event = asyncio.Event()
                 self._wakers.append((asyncio.get_running_loop(), event))
@@ -204,13 +205,14 @@ class Streams:
         is_first = not stream.has_begun
         send = self.channel.send if is_first else self.channel.send_soon
         begin = end = time.perf_counter()
-        made, taken, idle = 0, _taken(stream), stream.idle
+        made, filled, taken, idle = 0, 0, _taken(stream), stream.idle
         try:
-            while made < most and end - begin < QUICK and not stream.is_cancelled:
+            while filled < most and end - begin < QUICK and not stream.is_cancelled:
                 item = next(items, None)
                 if item is None:
                     return False
                 made += 1
+                filled += wire.places(item)
                 send(wire.Items(id, [item]))
                 end = time.perf_counter()
                 if is_first:
@@ -221,7 +223,7 @@ class Streams:
                 self._turns.give(turn)
             busy = end - begin - (stream.idle - idle)
             steps = max(1, made, _taken(stream) - taken)
-            stream.spend(made, is_quick=busy < steps * QUICK)
+            stream.spend(filled, is_quick=busy < steps * QUICK)
             (self._slow.discard if stream.is_quick else self._slow.add)(method)
 
     @contextlib.contextmanager
@@ -248,7 +250,7 @@ class Streams:
         try:
             async with asyncio.timeout_at(frame.deadline), contextlib.aclosing(items):
                 while not stream.is_over() and (item := await anext(items, None)):
-                    await stream.wait_async()
+                    await stream.wait_async(wire.places(item))
                     self.channel.send(wire.Items(frame.id, [item]))
         except asyncio.CancelledError:
             pass  # nobody listens: the End below only frees the place

@@ -39,7 +39,8 @@ _SOON = 0.001
 of many streams are collected, for each system call costs the front process a wake-up too."""
 
 WINDOW = 64
-"""Items of one stream that may be on their way; the reader grants more as it takes them."""
+"""Places for the items of one stream on their way; the reader grants more as it takes them. An item
+takes one for each 64 KiB that it has begun."""
 
 
 class Placement(msgspec.Struct, array_like=True):
@@ -351,6 +352,11 @@ class Channel:
             else:
                 frames.append(frame)
         return frames
+
+
+def places(item: Payload) -> int:
+    """How many of a ``WINDOW`` an item takes."""
+    return 1 + ((item.size if item.media else len(item.json)) >> 16)
 
 
 def each(results: list[Any] | bytes) -> Sequence[Payload | dict[str, Any]]:
