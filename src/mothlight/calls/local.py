@@ -112,10 +112,14 @@ class LocalCalls:
                 yield items
 
     async def begin(self, request: Request, terms: Terms) -> Status:
-        record = self.open(request, terms)
+        return await self.acknowledge(self.open(request, terms))
+
+    async def acknowledge(self, record: Record) -> Status:
+        """Accepts a call for a client who leaves. Raises Error where it is refused."""
         await asyncio.sleep(0)  # in which a refusal is raised where there is one
         if record.never_ran and record.error:
             raise copy(record.error)
+        record.is_acknowledged = True
         return record.status()
 
     async def status(self, owner: str, id: str) -> Status:
@@ -146,16 +150,11 @@ class LocalCalls:
         return record
 
     def open(self, request: Request, terms: Terms, after: int = 0) -> Record:
-        """The call of this id, which is begun where it is new and nobody has items of it: those
-        went with what kept them. Raises Error."""
+        """The call of this id, which is begun where it is new, or never ran, and nobody has items
+        of it: those went with what kept them. Raises Error."""
         place = (terms.owner, terms.id)
-        if (known := self.records.get(place)) is not None:
-            if not (known.terms.is_kept and terms.is_kept):
-                raise MalformedRequest(reason="this id is taken")
-            if known.digest != digest(request.method, request.payload):
-                raise KeyReused
-            if terms.is_background and not known.terms.is_background:
-                known.go_on(request.deadline)
+        known = self.records.get(place)
+        if known is not None and not self.join(known, request, terms).never_ran:
             return known
         if self._is_stopping:
             raise Unavailable(reason="the server is stopping")
@@ -163,6 +162,7 @@ class LocalCalls:
             raise ItemsGone(after=after, first=0, last=0)
         self._make_room()
         record = Record(request, terms, self.room, ended=self._ended, left=self._leave)
+        record.is_acknowledged = known is not None and known.is_acknowledged
         if terms.supersede:
             self.supersede(terms.owner, terms.supersede)
         record.run(self.backend, request)
@@ -170,6 +170,16 @@ class LocalCalls:
         if terms.supersede:
             self._newest[terms.owner, terms.supersede] = record
         return record
+
+    def join(self, known: Record, request: Request, terms: Terms) -> Record:
+        """A call that is known, for whoever asks for it again. Raises Error."""
+        if not (known.terms.is_kept and terms.is_kept):
+            raise MalformedRequest(reason="this id is taken")
+        if known.digest != digest(request.method, request.payload):
+            raise KeyReused
+        if terms.is_background and not known.terms.is_background:
+            known.go_on(request.deadline)
+        return known
 
     def supersede(self, owner: str, key: str) -> None:
         """Ends the call whose place a newer one takes."""
@@ -217,6 +227,8 @@ class LocalCalls:
             self._when_ended(record)
 
     def _forget(self, record: Record) -> None:
+        if self.records.get((record.terms.owner, record.terms.id)) is not record:
+            return  # it never ran, and was begun anew
         if self._when_forgotten is not None:
             self._when_forgotten(record, record.is_awaited)
         if record.is_awaited:  # by somebody who reads slowly

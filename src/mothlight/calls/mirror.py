@@ -162,7 +162,7 @@ class Mirror:
         answer = _pack(record.reply) if record.reply is not None else b""
         told: list[Word] = [self.id, self.token, self.place]
         told += [record.state.value, repr(record.finished)]
-        told += [self.left(), problem, answer, *self._watchers()]
+        told += [self.left(), problem, answer, int(record.never_ran), *self._watchers()]
         return await self.store.run(scripts.END, self.keys, told)
 
     def left(self) -> int:

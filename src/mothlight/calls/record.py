@@ -68,11 +68,13 @@ class Waiter(Promise[Reply]):
 
 
 class Record:
-    """``ended`` is told once when it ends, ``left`` whenever its last reader leaves it running."""
+    """``ended`` is told once when it ends, ``left`` whenever its last reader leaves it running.
+    ``is_acknowledged``: a client was told that it is accepted, and will ask what became of it."""
 
     __slots__ = ("_ended", "_is_forgotten", "_left", "_limit", "_passage", "_ran", "_task",
                  "_waiters", "_work", "alone", "created", "digest", "error", "finished", "inbox",
-                 "log", "loop", "method", "reply", "size", "terms", "timeline")  # fmt: skip
+                 "is_acknowledged", "log", "loop", "method", "reply", "size", "terms",
+                 "timeline")  # fmt: skip
 
     def __init__(
         self, request: Request, terms: Terms, room: Room, *, ended: Changed, left: Changed
@@ -90,6 +92,7 @@ class Record:
         self.timeline: Timeline | None = request.timeline  # until it ends
         self._ran = False
         self.inbox = request.inbox
+        self.is_acknowledged = False
         streams = self.method.cardinality.streams
         self.log = Log(room) if streams and terms.is_kept else None
         self._passage: Passage | None = None  # of a stream that is not kept
@@ -291,7 +294,7 @@ class Record:
     @property
     def is_remembered(self) -> bool:
         """Whether its end is kept for who asks later."""
-        return self.terms.is_kept and not self.never_ran
+        return self.terms.is_kept and (self.is_acknowledged or not self.never_ran)
 
     @property
     def _made(self) -> int:

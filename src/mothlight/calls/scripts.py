@@ -1,7 +1,7 @@
 """What Redis does in one step: Lua, for several commands in a row would be torn by other replicas.
 
 mothlight:call:PLACE     hash: by (replica), token, method, digest, state, created, ended, items,
-                         first, problem, reply, stop
+                         first, problem, reply, stop; never_ran: 1, the same key begins it anew
 mothlight:items:PLACE    stream: item number n has the id n-0
 mothlight:latest:KEY     "PLACE REPLICA" of the newest call with a supersede key
 mothlight:replica:ID     there for as long as the replica lives
@@ -35,12 +35,15 @@ end
 
 CLAIM = f"""{_RUNS}{_SUPERSEDE}
 local me, token, method, digest, now, ttl, place, may = unpack(ARGV)
-local found = redis.call('HMGET', KEYS[1], 'by', 'token', 'digest', 'method')
-if found[1] and (found[1] ~= me or found[2] ~= token) then
+local found = redis.call('HMGET', KEYS[1], 'by', 'token', 'digest', 'method', 'never_ran')
+local known = found[1] and not (found[5] == '1' and found[3] == digest)
+if known and (found[1] ~= me or found[2] ~= token) then
   return {{found[1], found[3], found[4]}}
 end
-if not found[1] then
+if not known then
   if may == '0' then return false end
+  -- Only where it is there: after its first write a script is let fill a Redis that is full.
+  if found[1] then redis.call('DEL', KEYS[1]) end
   redis.call('HSET', KEYS[1], 'by', me, 'token', token, 'method', method, 'digest', digest,
     'state', 'queued', 'created', now, 'items', 0, 'first', 0)
   redis.call('PEXPIRE', KEYS[1], ttl)
@@ -48,7 +51,7 @@ end
 if KEYS[2] then supersede(KEYS[2], place, me, ttl) end
 return {{}}
 """
-"""Makes a call this replica's, unless somebody has it: then who, and what it is."""
+"""Makes a call this replica's, unless somebody has it, or had it run: then who, and what it is."""
 
 LATEST = f"""{_RUNS}{_SUPERSEDE}
 local me, ttl, place = unpack(ARGV)
@@ -117,17 +120,18 @@ return {{f[5]}}
 lost it; 'lost': it has ended for the others; a number: Redis has only so many items."""
 
 END = f"""{_RUNS}{_WAKE}
-local me, token, place, state, ended, keep, problem, reply = unpack(ARGV)
+local me, token, place, state, ended, keep, problem, reply, never_ran = unpack(ARGV)
 local f = redis.call('HMGET', KEYS[1], 'by', 'token', 'state', 'ended')
 if not f[1] then return 'gone' end
 if f[1] ~= me or f[2] ~= token then return 'lost' end
 if f[4] == ended then return {{}} end
 if not runs(f[3]) then return 'lost' end
-redis.call('HSET', KEYS[1], 'state', state, 'ended', ended, 'problem', problem, 'reply', reply)
+redis.call('HSET', KEYS[1], 'state', state, 'ended', ended, 'problem', problem, 'reply', reply,
+  'never_ran', never_ran)
 redis.call('PEXPIRE', KEYS[1], keep)
 redis.call('PEXPIRE', KEYS[2], keep)
 if KEYS[3] and redis.call('GET', KEYS[3]) == place .. ' ' .. me then redis.call('DEL', KEYS[3]) end
-wake(place, 9)
+wake(place, 10)
 return {{}}
 """
 

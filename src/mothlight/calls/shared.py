@@ -140,21 +140,21 @@ class SharedCalls:
                 yield payloads
 
     async def begin(self, request: Request, terms: Terms) -> Status:
-        if not self._is_here(terms):
-            found = await self._open(request, terms)
-            if not isinstance(found, Record):
-                return await self.status(terms.owner, terms.id)
-        return await self.local.begin(request, terms)
+        if self._is_here(terms):
+            return await self.local.begin(request, terms)
+        if isinstance(found := await self._open(request, terms), Record):
+            return await self.local.acknowledge(found)
+        return await self.status(terms.owner, terms.id)
 
     async def status(self, owner: str, id: str) -> Status:
-        if (owner, id) in self.local.records:
+        if self._knows(owner, id):
             return await self.local.status(owner, id)
         remote = self._remote(owner, id)
         found = await remote.look()
         return remote.status(found, self._method(found.method))
 
     def answer(self, owner: str, id: str) -> asyncio.Future[Reply]:
-        if (owner, id) in self.local.records:
+        if self._knows(owner, id):
             return self.local.answer(owner, id)
         return asyncio.get_running_loop().create_task(self._answer(owner, id))
 
@@ -163,7 +163,7 @@ class SharedCalls:
         return await remote.answer(self._method((await remote.look()).method))
 
     async def items(self, owner: str, id: str, after: int = 0) -> AsyncIterator[Sequence[Payload]]:
-        if (owner, id) in self.local.records:
+        if self._knows(owner, id):
             items = self.local.items(owner, id, after)
         else:
             remote = self._remote(owner, id)
@@ -176,7 +176,7 @@ class SharedCalls:
         return self.local.inbox(owner, id)
 
     async def cancel(self, owner: str, id: str) -> None:
-        if (owner, id) in self.local.records:
+        if self._knows(owner, id):
             await self.local.cancel(owner, id)
         else:
             await self._remote(owner, id).stop()
@@ -192,7 +192,12 @@ class SharedCalls:
 
     def _is_here(self, terms: Terms) -> bool:
         """Whether Redis need not be asked for it."""
-        return not terms.is_kept or (terms.owner, terms.id) in self.local.records
+        return not terms.is_kept or self._knows(terms.owner, terms.id)
+
+    def _knows(self, owner: str, id: str) -> bool:
+        """Whether a call is, or was, here. One that never ran may be anywhere by now."""
+        record = self.local.records.get((owner, id))
+        return record is not None and not record.never_ran
 
     # Kept calls that begin
 
@@ -212,7 +217,7 @@ class SharedCalls:
             opening.add_done_callback(_leave)
             raise
         if isinstance(found, Record):
-            return found if is_first else self.local.open(request, terms)
+            return found if is_first else self.local.join(found, request, terms)
         if found.digest != digest(request.method, request.payload):
             raise KeyReused
         return found
