@@ -4,8 +4,7 @@ they run."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -440,55 +439,6 @@ def test_a_refused_call_is_forgotten_and_may_be_sent_again(world: World, run: Ru
                 assert await world.there.unary("double", 7, terms) == 14
             await world.until(lambda: _again(world, terms), "it is let in")
             assert await world.there.unary("double", 7, terms) == 14
-            assert world.notes.all().count("double 7") == 1
-
-    run(main())
-
-
-@asynccontextmanager
-async def _displaced(world: World, begun: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Whoever ``begun`` waits for here is refused within: a more urgent call has its place."""
-    runs = asyncio.ensure_future(world.here.unary("block", 1, world.terms()))
-    await world.noted("block 1")
-    await begun()
-    await world.until(lambda: world.here.app.backend.queued == 1, "it is queued")
-    request = world.here.request("double", 0)
-    request.urgency = 0
-    urgent = asyncio.ensure_future(world.here.calls.unary(request, world.terms()))
-    yield
-    world.notes.cue()
-    assert [await runs, world.here.value("double", await urgent)] == [1, 0]
-
-
-@pytest.mark.parametrize("begins_anew", ["here", "there"])
-def test_a_call_in_the_background_that_is_refused_later_says_so(
-    world: World, run: Run, begins_anew: str
-) -> None:
-    async def main() -> None:
-        async with world.open(max_queue=1):
-            terms = world.terms(is_background=True)
-
-            async def begin() -> None:
-                begun = await world.here.calls.begin(world.here.request("double", 7), terms)
-                assert begun.state is State.QUEUED
-
-            async with _displaced(world, begin):
-                for site in (world.here, world.there):
-                    await world.until(lambda s=site: _is_over(s, terms), "it is refused")
-                    status = await site.status(terms)
-                    assert status.state is State.FAILED and status.problem
-                    assert status.problem["type"] == "Overloaded"
-                    with pytest.raises(Overloaded):
-                        await site.calls.answer("ada", terms.id)
-            with pytest.raises(KeyReused):
-                await world.there.unary("double", 8, terms)
-            anew = getattr(world, begins_anew)
-            again = await anew.calls.begin(anew.request("double", 7), terms)
-            assert again.created > status.created
-            for site in (world.here, world.there):
-                assert site.value("double", await site.calls.answer("ada", terms.id)) == 14
-                assert (await site.status(terms)).state is State.DONE
-                assert await site.unary("double", 7, terms) == 14
             assert world.notes.all().count("double 7") == 1
 
     run(main())

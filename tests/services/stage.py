@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from mothlight import Code, Error, File, method, service
+from mothlight import Code, Error, File, Step, method, service, stepped
 from mothlight.errors import Overloaded
 
 
@@ -102,6 +102,18 @@ class Stage:
     def weigh(self, file: File) -> str:
         note(f"weigh {file.name}")
         return f"{file.name} {file.media_type} {len(file.data)}"
+
+    def foot(self, n: int) -> list[int]:
+        note(f"climb {n}")
+        return list(range(1, n + 1))
+
+    @stepped(foot, max_size=1)
+    def climb(self, states: list[list[int]]) -> list[Step[int]]:
+        """All items at the cue; the third stream that comes is queued."""
+        if (folder() / "go").exists():
+            return [Step(*state, done=True) for state in states]
+        time.sleep(0.002)
+        return [Step() for _ in states]
 
     @method
     def sum(self, numbers: Iterator[int]) -> int:

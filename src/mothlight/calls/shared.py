@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from secrets import token_hex
 from typing import Any, NamedTuple
 
@@ -113,38 +113,46 @@ class SharedCalls:
             if isinstance(found := await self._open(request, terms), Record):
                 return await by_deadline(found.patience(request), found.join())
             remote = self._remote(terms.owner, terms.id)
-            try:
+            with suppress(CallNotFound):  # it was refused there, and never ran
                 return await by_deadline(request.deadline, remote.answer(request.method))
-            except CallNotFound:  # it was refused there, and never ran
-                continue
         raise lost()
 
     async def stream(
         self, request: Request, terms: Terms, after: int = 0
     ) -> AsyncIterator[Sequence[Payload]]:
+        record = None
         if self._is_here(terms):
             record = self.local.open(request, terms, after)
             self._newest.announce(record)
-            found: Record | Elsewhere = record
-        else:
-            found = await self._open(request, terms, after)
-        deadline = request.deadline
-        if isinstance(found, Record):
-            items, deadline = found.follow(after), found.patience(request)
-        elif request.inbox is not None:
-            raise Unavailable(reason="the replica that takes its messages is another one")
-        else:
-            items = self._remote(terms.owner, terms.id).follow(request.method, after)
-        async with aclosing(items):  # type: ignore[type-var]
-            while payloads := await by_deadline(deadline, anext(items, None)):
-                yield payloads
+        for _ in range(_TRIES):
+            found = record or await self._open(request, terms, after)
+            deadline = request.deadline
+            if isinstance(found, Record):
+                items, deadline = found.follow(after), found.patience(request)
+            elif request.inbox is not None:
+                raise Unavailable(reason="the replica that takes its messages is another one")
+            else:
+                items = self._remote(terms.owner, terms.id).follow(request.method, after)
+            try:
+                async with aclosing(items):  # type: ignore[type-var]
+                    while payloads := await by_deadline(deadline, anext(items, None)):
+                        after += len(payloads)  # who has items does not begin it anew
+                        yield payloads
+                return
+            except CallNotFound:  # as above
+                if isinstance(found, Record):
+                    raise
+        raise lost()
 
     async def begin(self, request: Request, terms: Terms) -> Status:
         if self._is_here(terms):
             return await self.local.begin(request, terms)
-        if isinstance(found := await self._open(request, terms), Record):
-            return await self.local.acknowledge(found)
-        return await self.status(terms.owner, terms.id)
+        for _ in range(_TRIES):
+            if isinstance(found := await self._open(request, terms), Record):
+                return await self.local.acknowledge(found)
+            with suppress(CallNotFound):  # as above
+                return await self.status(terms.owner, terms.id)
+        raise lost()
 
     async def status(self, owner: str, id: str) -> Status:
         if self._knows(owner, id):
