@@ -365,6 +365,23 @@ def test_items_that_are_not_kept_are_said_to_be_gone(world: World, run: Run) -> 
     run(main())
 
 
+@pytest.mark.parametrize("after", [4, 10**14 - 1, 10**15 - 1])
+def test_an_item_that_there_never_was_is_said_to_be_gone(
+    world: World, run: Run, after: int
+) -> None:
+    async def main() -> None:
+        async with world.open():
+            terms = world.terms()
+            assert await world.here.read("count", world.here.stream("count", 3, terms)) == [1, 2, 3]
+            await world.until(lambda: _is(world, terms, State.DONE), "the end is known")
+            with pytest.raises(ItemsGone) as raised:
+                await world.there.read("count", world.there.calls.items("ada", terms.id, after))
+            found = raised.value
+            assert (found.after, found.first, found.last) == (after, 0, 3)
+
+    run(main())
+
+
 def test_a_slow_reader_stops_the_model_and_loses_nothing(world: World, run: Run) -> None:
     async def main() -> None:
         async with world.open(max_log=64 * 1024):

@@ -88,7 +88,10 @@ local f = look()
 if not f then return false end
 local me, place, reader, after, most = unpack(ARGV, 5)
 f[10] = redis.call('HGET', KEYS[1], 'reply')
-f[11] = redis.call('XRANGE', KEYS[2], (after + 1) .. '-0', '+', 'COUNT', most)
+f[11] = {{}}
+if tonumber(after) < tonumber(f[7]) then  -- else it may be more than Redis can count
+  f[11] = redis.call('XRANGE', KEYS[2], (after + 1) .. '-0', '+', 'COUNT', most)
+end
 if runs(f[2]) then
   local told = table.concat({{'at', place, me, reader, after}}, ' ')
   redis.call('PUBLISH', 'mothlight:to:' .. f[1], told)
