@@ -139,3 +139,15 @@ class Desk:
                 yield number
         finally:
             hold.ended.set()
+
+    @method
+    async def linger(self, count: int = 1) -> AsyncIterator[int]:
+        """Takes its time when it is told to end."""
+        try:
+            hold.began.set()
+            while not hold.go.is_set():
+                await asyncio.sleep(0.002)
+            yield count
+        finally:
+            while not hold.go.is_set():
+                await asyncio.sleep(0.002)

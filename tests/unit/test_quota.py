@@ -364,6 +364,30 @@ def test_the_newest_takes_the_place_of_the_one_that_it_ends(run: Run, path: str)
     run(main())
 
 
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("path", ["/desk/wait", "/desk/slow", "/desk/linger"])
+def test_the_newest_takes_the_place_while_its_client_waits(run: Run, path: str, kept: bool) -> None:
+    async def main() -> None:
+        hold.go.clear()
+        async with App(Desk, workers=0, concurrency=1) as app:
+            asked = []
+            for number in range(1, 6):
+                hold.began.clear()
+                headers = {"supersede-key": "0123456789abcdef0123456789abcdef/box"}
+                if kept:
+                    headers["idempotency-key"] = f"0123456789abcdef0123456789abcde{number}"
+                call = ask(app, "POST", path, json.dumps(number).encode(), headers=headers)
+                asked.append(asyncio.ensure_future(call))
+                while not (hold.began.is_set() or asked[-1].done()):
+                    await asyncio.sleep(0.001)
+                assert not asked[-1].done(), (number, asked[-1].result().body)
+            hold.go.set()
+            answers = await asyncio.gather(*asked)
+            assert [answer.status for answer in answers] == [409, 409, 409, 409, 200]
+
+    run(main())
+
+
 def test_the_settings_without_limits_put_nothing_in_the_way() -> None:
     app = App(Desk, workers=0)
     assert app.calls.backend is app.backend

@@ -30,7 +30,8 @@ class Request:
     system's monotonic one) in seconds, or None; ``urgency`` goes from 0 (first) to 7 (RFC 9218);
     ``principal`` is whose call it is: principals take turns; ``quota`` says how many it may have.
     ``timeline`` is told what happens to the call, where somebody wants to know. ``inbox`` holds the
-    messages of a method that takes a stream of them (its ``payload`` then is null)."""
+    messages of a method that takes a stream of them (its ``payload`` then is null). ``place`` is
+    what a stream has in its caller's quota; cancelled, it is free before the stream is closed."""
 
     method: Method[Any, Any, Any]
     payload: Payload
@@ -41,6 +42,7 @@ class Request:
     timeline: Timeline | None = None
     quota: Principal | None = None
     inbox: Inbox | None = None
+    place: asyncio.Future[None] | None = None
 
     @property
     def caller(self) -> str:

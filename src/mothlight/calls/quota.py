@@ -104,7 +104,7 @@ class Quota:
 
     async def _count(self, bucket: Bucket, request: Request) -> AsyncIterator[Sequence[Payload]]:
         self._check(bucket, request)
-        call = asyncio.get_running_loop().create_future()
+        request.place = call = asyncio.get_running_loop().create_future()
         bucket.begin(call)
         try:
             async with aclosing(self.backend.stream(request)) as items:  # type: ignore[type-var]

@@ -71,9 +71,9 @@ class Record:
     """``ended`` is told once when it ends, ``left`` whenever its last reader leaves it running.
     ``is_acknowledged``: a client was told that it is accepted, and will ask what became of it."""
 
-    __slots__ = ("_ended", "_is_forgotten", "_left", "_limit", "_passage", "_ran", "_task",
-                 "_waiters", "_work", "alone", "created", "digest", "error", "finished", "inbox",
-                 "is_acknowledged", "log", "loop", "method", "reply", "size", "terms",
+    __slots__ = ("_ended", "_is_forgotten", "_left", "_limit", "_passage", "_ran", "_request",
+                 "_task", "_waiters", "_work", "alone", "created", "digest", "error", "finished",
+                 "inbox", "is_acknowledged", "log", "loop", "method", "reply", "size", "terms",
                  "timeline")  # fmt: skip
 
     def __init__(
@@ -98,6 +98,7 @@ class Record:
         self._passage: Passage | None = None  # of a stream that is not kept
         self._ended, self._left = ended, left
         self._waiters: Sequence[Waiter] = ()
+        self._request: Request | None = request  # until it ends
         self._work: asyncio.Future[Reply] | None = None
         self._task: asyncio.Task[None] | None = None
         self._limit: asyncio.TimerHandle | None = None
@@ -177,8 +178,10 @@ class Record:
         if self.finished is not None:
             return
         self.finished, self.error = time.time(), error
+        if self._request is not None and self._request.place is not None:
+            self._request.place.cancel()  # the newer call that ends it may need it at once
         # Nobody needs them any more, and the garbage collector looks at all that is kept.
-        self._ran, self.timeline = self.has_begun, None
+        self._ran, self.timeline, self._request = self.has_begun, None, None
         if self._limit is not None:
             self._limit.cancel()
         if self.inbox is not None:
