@@ -252,6 +252,7 @@ def _limited(backend: Backend, hook: Authenticate | None, settings: Settings) ->
 
 def _check_routes(services: list[Service]) -> None:
     taken: dict[tuple[str, str], Method[Any, Any, Any]] = {}
+    streams: dict[str, Method[Any, Any, Any]] = {}
     names: dict[str, Service] = {}
     for service in services:
         if (other := names.setdefault(service.name, service)) is not service:
@@ -266,5 +267,13 @@ def _check_routes(services: list[Service]) -> None:
                 raise DefinitionError(
                     f"{first.qualname} and {method.qualname} are both {method.verb} {method.path}",
                     'give one another path:   @method(http="POST /...")',
+                    at=method.func,
+                )
+            if method.cardinality.streams and streams.setdefault(method.path, method) is not method:
+                raise DefinitionError(
+                    f"{streams[method.path].qualname} and {method.qualname} both stream at "
+                    f"{method.path}, and a WebSocket has no verb to tell them apart",
+                    f'give one another path:   @method(http="{method.verb} '
+                    f'{method.path}/{method.name}")',
                     at=method.func,
                 )

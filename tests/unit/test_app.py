@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from secrets import token_hex
 from typing import Any, ClassVar
@@ -131,6 +131,24 @@ def test_two_methods_cannot_have_one_place() -> None:
         App(small("POST /say", "A"), small("POST /say", "B"), workers=0)
     assert 'http="POST /..."' in caught.value.mend
     App(small("POST /say", "A"), small("GET /say", "B"), workers=0)
+
+
+def test_two_streams_cannot_have_one_path() -> None:
+    @service
+    class Chat:
+        @method(http="GET /chat")
+        def history(self, x: int) -> Iterator[int]:
+            yield x
+
+        @method(http="POST /chat")
+        def talk(self, xs: Iterator[int]) -> Iterator[int]:
+            yield from xs
+
+    with pytest.raises(DefinitionError, match="both stream at /chat") as caught:
+        App(Chat, workers=0)
+    line = Chat.talk.func.__code__.co_firstlineno + 1  # below its decorator
+    assert caught.value.location == f"{__file__}:{line}"
+    assert 'http="POST /chat/talk"' in caught.value.mend
 
 
 def test_two_services_cannot_have_one_name() -> None:

@@ -23,7 +23,7 @@ class Upgrades:
         for path, verbs in rest.routes.items():
             for method in verbs.values():
                 if method.cardinality.streams:
-                    self.methods.setdefault(path, method)
+                    self.methods[path] = method  # no other one: an App refuses that
         self._multiplexes: set[Multiplex] = set()
         self._is_draining = False
 
