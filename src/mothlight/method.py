@@ -92,6 +92,8 @@ class Method(Generic[I, O, F]):
     default: Any = signature.EMPTY
     verb: str
     path: str
+    is_async: bool
+    """Whether it runs on the event loop."""
 
     def __init__(
         self,
@@ -117,7 +119,6 @@ class Method(Generic[I, O, F]):
                 at=func,
             )
         self.raises = tuple(raises)
-        self.is_async = inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)
 
     @overload
     def __get__(self, obj: None, owner: type) -> typing.Self: ...
@@ -158,7 +159,7 @@ class Method(Generic[I, O, F]):
         else:
             found = signature.read(func, who, batched=self.is_batched, raises=self.raises)
         self.parameter, self.default = found.parameter, found.default
-        self.raises = found.raises
+        self.raises, self.is_async = found.raises, found.is_async
         self.cardinality = Cardinality.of(found.streams_in, found.streams_out)
         taking = self.start or func  # the function that takes the message
         message = reader.read(found.message, f"{who}'s {self.parameter or 'message'}", (), taking)

@@ -32,7 +32,8 @@ _PLAIN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEY
 
 @dataclass(frozen=True)
 class Signature:
-    """``message`` and ``result`` are the types of one message, of one item where it streams."""
+    """``message`` and ``result`` are the types of one message, of one item where it streams;
+    ``is_async``: it runs on the event loop."""
 
     parameter: str
     default: Any
@@ -41,6 +42,7 @@ class Signature:
     streams_in: bool
     streams_out: bool
     raises: tuple[type[Error], ...]
+    is_async: bool = False
 
 
 def read(
@@ -61,6 +63,7 @@ def read(
     taken = hints[given.name] if given else None
     returned = hints["return"]
     streams_in = streams_out = False
+    is_async = _is_async(func, returned)
     if batched:
         taken, returned = _batch_items(func, who, taken, returned)
     else:
@@ -68,7 +71,7 @@ def read(
         returned, streams_out = _item(func, who, returned)
         _check_streams(func, who, streams_out)
         if streams_in:
-            _check_taken(func, who, hints[given.name] if given else None)
+            _check_taken(func, who, hints[given.name] if given else None, is_async)
     if not batched and not streams_in:
         _check_message(func, who, taken, "a batch: mark it   @batched(max_size=32)   ")
     returned, more = _without_errors(returned)
@@ -80,6 +83,7 @@ def read(
         streams_in=streams_in,
         streams_out=streams_out,
         raises=_declared(func, who, (*raises, *more)),
+        is_async=is_async,
     )
 
 
@@ -289,13 +293,24 @@ def _check_streams(func: Callable[..., Any], who: str, streams_out: bool) -> Non
         )
 
 
-def _check_taken(func: Callable[..., Any], who: str, taken: Any) -> None:
-    is_async = inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)
+def _check_taken(func: Callable[..., Any], who: str, taken: Any, is_async: bool) -> None:
     if (get_origin(taken) in _ASYNC) != is_async:
+def _yields(func: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func)
+
+
+def _is_async(func: Callable[..., Any], returned: Any) -> bool:
+    """Whether it runs on the event loop; so does a plain def that returns what is iterated there,
+    an asynchronous generator of another function."""
+    if inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func):
+        return True
+    return get_origin(returned) in _ASYNC and not inspect.isgeneratorfunction(func)
+
+
         wait, right = ("awaits", "AsyncIterator") if is_async else ("does not await", "Iterator")
         raise DefinitionError(
             f"{who} {wait}, and could not take its stream as {_shown(taken)}",
-            f"write   {right}[...]   (async def takes an AsyncIterator, def an Iterator)",
+            f"write   {right}[...]   (what runs on the event loop takes an AsyncIterator)",
             at=func,
         )
 

@@ -97,7 +97,7 @@ def test_a_client_stream(url: str, path: str) -> None:
         assert items(ready)[1:] == [499500]
 
 
-@pytest.mark.parametrize("path", ["/booth/echo", "/booth/echo_async"])
+@pytest.mark.parametrize("path", ["/booth/echo", "/booth/echo_async", "/booth/echo_delegated"])
 def test_both_ways_an_item_comes_back_before_the_next_message(url: str, path: str) -> None:
     with opened(url, path) as ready:
         assert read(ready)["received"] == 0

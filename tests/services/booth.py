@@ -36,6 +36,14 @@ class Booth:
         async for word in words:
             yield word.upper()
 
+    @method
+    def echo_delegated(self, words: AsyncIterator[str]) -> AsyncIterator[str]:
+        return self._echo(words)
+
+    async def _echo(self, words: AsyncIterator[str]) -> AsyncIterator[str]:
+        async for word in words:
+            yield word.upper()
+
     @method(raises=[Tired])
     def tire(self, numbers: Iterator[int]) -> Iterator[int]:
         for count, number in enumerate(numbers):
@@ -150,6 +158,15 @@ class Booth:
     @method
     async def tired_async(self, numbers: AsyncIterator[int]) -> int | Tired:
         return Tired(count=len([number async for number in numbers]))
+
+    @method(example=2)
+    def count_delegated(self, count: int) -> AsyncIterator[int]:
+        return self._count(count)
+
+    async def _count(self, count: int) -> AsyncIterator[int]:
+        for number in range(count):
+            await asyncio.sleep(0)
+            yield number
 
     # Whose call it is
 

@@ -32,7 +32,7 @@ from mothlight.settings import Settings
 from mothlight.timeline import Timeline
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
-BOTH = pytest.mark.parametrize("name", ["echo", "echo_async"])
+BOTH = pytest.mark.parametrize("name", ["echo", "echo_async", "echo_delegated"])
 
 
 @pytest.fixture(params=[0, 1], ids=["here", "worker"])
@@ -107,6 +107,17 @@ async def talk(made: Backend, name: str, messages: list[Any], **options: Any) ->
 
 
 # Messages
+
+
+def test_a_method_may_return_an_asynchronous_generator(workers: int, run: Run) -> None:
+    async def main() -> None:
+        async with running(workers) as made:
+            method = Booth.count_delegated
+            items = made.stream(Request(method, method.input.encode(3), "count"))
+            found = [method.output.decode(one) async for payloads in items for one in payloads]
+            assert found == [0, 1, 2]
+
+    run(main())
 
 
 @BOTH

@@ -62,6 +62,10 @@ class Every:
         yield Verdict(score=1)
 
     @method
+    def out_async_delegated(self, review: Review) -> AsyncIterator[Verdict]:
+        return self.out_async(review)
+
+    @method
     def into(self, reviews: Iterator[Review]) -> Verdict:
         return Verdict(score=len(list(reviews)))
 
@@ -106,6 +110,7 @@ METHODS = Service.of(Every).methods
         ("nothing", Cardinality.UNARY),
         ("out", Cardinality.SERVER_STREAM),
         ("out_async", Cardinality.SERVER_STREAM),
+        ("out_async_delegated", Cardinality.SERVER_STREAM),
         ("into", Cardinality.CLIENT_STREAM),
         ("both", Cardinality.DUPLEX),
         ("together", Cardinality.UNARY),
