@@ -106,6 +106,7 @@ class Method(Generic[I, O, F]):
         start: Callable[..., Any] | None = None,
         idempotent: bool = True,
     ) -> None:
+        check_function(func)
         self.func, self.name, self.doc = func, func.__name__, inspect.getdoc(func) or ""
         self.qualname = func.__qualname__
         """``Sentiment.analyze``: once it is resolved, by the service's name, for two services may
@@ -303,6 +304,24 @@ _KINDS: dict[Cardinality, Any] = {
     Cardinality.CLIENT_STREAM: ClientStream,
     Cardinality.DUPLEX: Duplex,
 }
+
+
+def check_function(marked: Any) -> None:
+    """Raises DefinitionError for what is no function of an object; and for a staticmethod or a
+    classmethod, around a Method too."""
+    if isinstance(marked, staticmethod | classmethod):
+        func: Any = getattr(marked.__func__, "func", marked.__func__)
+        raise DefinitionError(
+            f"{func.__qualname__} is a {type(marked).__name__}, and what is served is a method of "
+            "the object that holds the model",
+            f"take that mark off, and write   def {func.__name__}(self, ...)",
+            at=func,
+        )
+    if not callable(marked) or not hasattr(marked, "__name__"):
+        raise DefinitionError(
+            f"@method marks a function of a class, not {marked!r}",
+            "write one:   def analyze(self, review: Review) -> Verdict:",
+        )
 
 
 def _own_start(

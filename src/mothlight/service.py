@@ -21,7 +21,17 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 from .call import Step
 from .errors import DefinitionError, Error
-from .method import Batching, Cardinality, ClientStream, Duplex, Method, ServerStream, Unary, snake
+from .method import (
+    Batching,
+    Cardinality,
+    ClientStream,
+    Duplex,
+    Method,
+    ServerStream,
+    Unary,
+    check_function,
+    snake,
+)
 from .schema import Reader, Types, describe
 
 __all__ = [
@@ -73,6 +83,8 @@ class Service:
                         at=found[key],
                     )
         for key, value in found.items():
+            if isinstance(value, staticmethod | classmethod) and isinstance(value.__func__, Method):
+                check_function(value)
             if isinstance(value, _StepMark):
                 raise DefinitionError(
                     f"{cls.__name__}.{key} is @stepped and does not say what makes its states",

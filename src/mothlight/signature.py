@@ -175,7 +175,14 @@ def _parameters(
 ) -> tuple[inspect.Parameter | None, dict[str, Any]]:
     """(the message's parameter, all hints)."""
     hints = resolve(func, func) if unknown is None else _resolve_known(func, unknown)
-    parameters = list(inspect.signature(func).parameters.values())[1:]
+    parameters = list(inspect.signature(func).parameters.values())
+    if not parameters or not _is_self(parameters[0]):
+        raise DefinitionError(
+            f"{who} has no self: a method is one of the object that holds the model",
+            f"write   def {func.__name__}(self, ...):",
+            at=func,
+        )
+    parameters = parameters[1:]
     if len(parameters) > 1 or any(p.kind not in _PLAIN for p in parameters):
         raise DefinitionError(
             f"{who} takes {len(parameters)} parameters "
@@ -193,7 +200,19 @@ def _parameters(
     return given, hints
 
 
+def _is_self(first: inspect.Parameter) -> bool:
+    """Whether a first parameter is the object: under another name nobody writes its type."""
+    named = first.name == "self" or first.annotation is first.empty
+    return named and first.kind is not first.KEYWORD_ONLY
+
+
 def _batch_items(func: Callable[..., Any], who: str, taken: Any, returned: Any) -> tuple[Any, Any]:
+    if _yields(func):
+        raise DefinitionError(
+            f"{who} is @batched and yields; a batch returns all its answers at once",
+            "return a list, or stream to each caller:   @method   or   @stepped(start)",
+            at=func,
+        )
     if not (_is_list(taken) and _is_list(returned)):
         raise DefinitionError(
             f"{who} is @batched and must take a list and return a list",
@@ -277,24 +296,6 @@ def _shown(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 
-def _check_streams(func: Callable[..., Any], who: str, streams_out: bool) -> None:
-    if streams_out and inspect.iscoroutinefunction(func):
-        raise DefinitionError(
-            f"{who} is an async def that returns an iterator instead of yielding",
-            "yield the items in it, or make it a plain def",
-            at=func,
-        )
-    yields = inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func)
-    if yields and not streams_out:
-        raise DefinitionError(
-            f"{who} yields, but its result is not a stream",
-            f"write   def {func.__name__}(...) -> Iterator[Token]:",
-            at=func,
-        )
-
-
-def _check_taken(func: Callable[..., Any], who: str, taken: Any, is_async: bool) -> None:
-    if (get_origin(taken) in _ASYNC) != is_async:
 def _yields(func: Callable[..., Any]) -> bool:
     return inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func)
 
@@ -307,6 +308,23 @@ def _is_async(func: Callable[..., Any], returned: Any) -> bool:
     return get_origin(returned) in _ASYNC and not inspect.isgeneratorfunction(func)
 
 
+def _check_streams(func: Callable[..., Any], who: str, streams_out: bool) -> None:
+    if streams_out and inspect.iscoroutinefunction(func):
+        raise DefinitionError(
+            f"{who} is an async def that returns an iterator instead of yielding",
+            "yield the items in it, or make it a plain def",
+            at=func,
+        )
+    if _yields(func) and not streams_out:
+        raise DefinitionError(
+            f"{who} yields, but its result is not a stream",
+            f"write   def {func.__name__}(...) -> Iterator[Token]:",
+            at=func,
+        )
+
+
+def _check_taken(func: Callable[..., Any], who: str, taken: Any, is_async: bool) -> None:
+    if (get_origin(taken) in _ASYNC) != is_async:
         wait, right = ("awaits", "AsyncIterator") if is_async else ("does not await", "Iterator")
         raise DefinitionError(
             f"{who} {wait}, and could not take its stream as {_shown(taken)}",

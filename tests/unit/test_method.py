@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -72,6 +73,20 @@ def yields(self: Any, text: str) -> str:
     yield text
 
 
+def batch_yields(self: Any, texts: list[str]) -> list[str]:
+    yield texts
+
+
+async def batch_yields_async(self: Any, texts: list[str]) -> list[str]:
+    yield texts
+
+
+def empty() -> str: ...
+def no_self(text: str) -> str: ...
+def only_named(*, text: str) -> str: ...
+def delegates(self: Any, texts: Iterator[str]) -> AsyncIterator[str]: ...
+
+
 @pytest.mark.parametrize(
     ("mark", "function", "what", "mend"),
     [
@@ -85,6 +100,13 @@ def yields(self: Any, text: str) -> str:
         (method, takes_plainly, "awaits, and could not take its stream", "AsyncIterator[...]"),
         (method, takes_async, "does not await, and could not take its stream", "   Iterator[...]"),
         (method, yields, "yields, but its result is not a stream", "-> Iterator[Token]:"),
+        (batched, batch_yields, "is @batched and yields", "@method"),
+        (batched, batch_yields_async, "is @batched and yields", "@stepped(start)"),
+        (method, empty, "Shop.empty has no self", "def empty(self, ...)"),
+        (method, no_self, "Shop.no_self has no self", "def no_self(self, ...)"),
+        (batched, no_self, "Shop.no_self has no self", "def no_self(self, ...)"),
+        (method, only_named, "Shop.only_named has no self", "def only_named(self, ...)"),
+        (method, delegates, "awaits, and could not take its stream", "AsyncIterator[...]"),
         (method, bare_stream, "a stream that does not say of what", "Iterator[Token]"),
         (batched, bad_batch, "must take a list and return a list",
          "def bad_batch(self, reviews: list[Review]) -> list[Verdict]:"),
@@ -113,6 +135,28 @@ def test_what_cannot_work_is_refused_with_line_and_mend(
     error = refusal(mark, function)
     assert what in error.what
     assert mend in error.mend
+
+
+@pytest.mark.parametrize("kind", [staticmethod, classmethod])
+@pytest.mark.parametrize("mark", [method, batched])
+@pytest.mark.parametrize("is_outside", [False, True])
+def test_a_served_method_is_one_of_an_object(kind: Any, mark: Any, is_outside: bool) -> None:
+    def say(texts: list[str]) -> list[str]: ...
+
+    with pytest.raises(DefinitionError) as caught:
+        odd = kind(mark(say)) if is_outside else mark(kind(say))
+        names = {"say": odd, "fine": method(fine)}
+        Service(types.new_class("Shop", (), {}, lambda ns: ns.update(names)), "Shop")
+    line = say.__code__.co_firstlineno
+    assert caught.value.location == f"{__file__}:{line}"
+    assert f"say is a {kind.__name__}" in caught.value.what
+    assert "def say(self, ...)" in caught.value.mend
+
+
+@pytest.mark.parametrize("odd", [3, functools.partial(fine, text="a"), method(fine)])
+def test_what_is_marked_is_a_function(odd: Any) -> None:
+    with pytest.raises(DefinitionError, match="marks a function of a class, not"):
+        method(odd)
 
 
 def test_raises_must_be_a_list() -> None:
