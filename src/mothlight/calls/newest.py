@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 from ..errors import Superseded
 from ..settings import Settings
@@ -22,20 +21,11 @@ class Newest:
     def __init__(self, presence: Presence, settings: Settings) -> None:
         self.presence, self.store, self.settings = presence, presence.store, settings
         self._unkept: dict[str, Record] = {}  # by place
-        self._turns: dict[str, tuple[asyncio.Lock, list[None]]] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    @asynccontextmanager
-    async def turn(self, key: str) -> AsyncIterator[None]:
+    def turn(self, key: str) -> asyncio.Lock:
         """One after the other: else Redis and we might differ in which one is the newest."""
-        lock, users = self._turns.setdefault(key, (asyncio.Lock(), []))
-        users.append(None)
-        try:
-            async with lock:
-                yield
-        finally:
-            users.pop()
-            if not users:
-                del self._turns[key]
+        return self._turns.setdefault(key, asyncio.Lock())
 
     def announce(self, record: Record | None) -> None:
         """Tells the others of a call that is not kept."""
