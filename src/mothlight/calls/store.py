@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -106,21 +106,20 @@ class Store:
         known = self._scripts.get(script)
         if known is None:
             known = self._scripts[script] = self._client.register_script(script)
-        try:
-            async with asyncio.timeout(SECONDS):
-                return await known(keys, words)
-        except self._failures as error:
-            self._failed(error)
-            raise lost() from None
+        return await self._bounded(known(keys, words))
 
     async def tell(self, replica: str, *words: Word) -> bool:
         """Tells a replica something; whether it listens. Raises Unavailable."""
         if not self.is_up:
             raise lost()
+        said = " ".join(map(str, words))
+        return bool(await self._bounded(self._client.publish(channel(replica), said)))
+
+    async def _bounded(self, command: Awaitable[Any]) -> Any:
+        """What Redis answers, in time. Raises Unavailable."""
         try:
             async with asyncio.timeout(SECONDS):
-                said = " ".join(map(str, words))
-                return bool(await self._client.publish(channel(replica), said))
+                return await command
         except self._failures as error:
             self._failed(error)
             raise lost() from None
