@@ -551,15 +551,21 @@ def test_who_comes_to_a_running_call_waits_as_long_as_he_said(world: World, run:
     run(main())
 
 
-def test_a_call_may_be_sent_to_the_background_later(world: World, run: Run) -> None:
+@pytest.mark.parametrize("through", ["here", "there"])
+def test_a_call_may_be_sent_to_the_background_later(world: World, run: Run, through: str) -> None:
     async def main() -> None:
         async with world.open(grace=0.1):
             terms = world.terms()
             first = asyncio.ensure_future(world.here.unary("wait", 1, terms))
             await world.noted("wait 1")
             later = Terms(terms.owner, terms.id, is_kept=True, is_background=True)
-            found = await world.here.calls.begin(world.here.request("wait", 1), later)
-            assert found.state is State.RUNNING
+            site = getattr(world, through)
+            found = await site.calls.begin(site.request("wait", 1), later)
+            assert not found.state.is_final
+            calls: Any = world.here.calls
+            local = calls if world.kind == "memory" else calls.local
+            record = local.records[terms.owner, terms.id]
+            await world.until(lambda: record.terms.is_background, "it needs nobody now")
             first.cancel()
             await asyncio.wait([first])
             await asyncio.sleep(0.3)  # beyond its grace
@@ -584,6 +590,25 @@ def test_who_sends_a_stream_to_the_background_says_how_long(world: World, run: R
             status = await world.here.status(terms)
             assert status.problem and status.problem["type"] == "DeadlineExceeded"
             assert status.ended and status.ended - status.created >= 0.35
+
+    run(main())
+
+
+def test_he_may_say_so_through_another_replica(world: World, run: Run) -> None:
+    async def main() -> None:
+        async with world.open():
+            terms = world.terms()
+            read = asyncio.ensure_future(
+                world.here.read("drip", world.here.stream("drip", 4, terms))
+            )
+            await world.noted("drip 4")
+            request = world.there.request("drip", 4)
+            request.deadline = asyncio.get_running_loop().time() + 0.4
+            later = Terms(terms.owner, terms.id, is_kept=True, is_background=True)
+            await world.there.calls.begin(request, later)
+            await world.until(lambda: _is_over(world.here, terms), "its time is over")
+            with pytest.raises(DeadlineExceeded):
+                await read
 
     run(main())
 

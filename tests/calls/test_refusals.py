@@ -77,6 +77,34 @@ def test_a_call_in_the_background_that_is_refused_later_says_so(
     run(main())
 
 
+def test_so_does_one_that_another_replica_has_accepted(replicas: World, run: Run) -> None:
+    world = replicas
+
+    async def main() -> None:
+        async with world.open(max_queue=1):
+            runs = asyncio.ensure_future(world.here.unary("block", 1, world.terms()))
+            await world.noted("block 1")
+            terms = world.terms()
+            waits = asyncio.ensure_future(world.here.unary("double", 7, terms))
+            await _queued(world, 1)
+            later = Terms(terms.owner, terms.id, is_kept=True, is_background=True)
+            begun = await world.there.calls.begin(world.there.request("double", 7), later)
+            assert begun.state is State.QUEUED
+            calls: Any = world.here.calls
+            record = calls.local.records[terms.owner, terms.id]
+            await world.until(lambda: record.is_acknowledged, "its replica knows")
+            urgent = _urgent(world, "double", 0)
+            with pytest.raises(Overloaded):
+                await waits
+            for site in (world.here, world.there):
+                await world.until(lambda s=site: _is_over(s, terms), "it is refused")
+                assert (await site.status(terms)).state is State.FAILED
+            world.notes.cue()
+            await asyncio.gather(runs, urgent)
+
+    run(main())
+
+
 @pytest.mark.parametrize("way", ["stream", "begin"])
 def test_a_key_that_another_replica_refuses_runs_where_it_is_asked_for(
     replicas: World, run: Run, way: str, monkeypatch: pytest.MonkeyPatch

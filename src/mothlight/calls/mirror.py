@@ -4,6 +4,7 @@ readers who follow it from there."""
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -195,6 +196,13 @@ class Mirror:
     def stop(self, why: str) -> None:
         """Somebody has stopped it."""
         self.record.stop(Superseded() if why == "superseded" else Cancelled())
+
+    def go_on(self, seconds: float) -> None:
+        """Somebody elsewhere was told that it goes on in the background, for so long at most."""
+        self.record.is_acknowledged = True
+        if not self.record.terms.is_background:
+            now = self.record.loop.time()
+            self.record.go_on(None if seconds == math.inf else now + seconds)
 
     def read_by(self, replica: str, reader: str, at: int) -> None:
         """A reader elsewhere has been sent the items up to number ``at``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
@@ -164,6 +165,12 @@ class Remote:
     def _leave(self, reader: int) -> None:
         if self._by:
             self.presence.tell(self._by, "left", self.place, self.presence.id, reader)
+
+    def go_on(self, by: str, deadline: float | None) -> None:
+        """Tells the replica that runs it to go on in the background, until ``deadline``."""
+        now = asyncio.get_running_loop().time()
+        left = math.inf if deadline is None else deadline - now
+        self.presence.tell(by, "background", self.place, left)
 
     # Its end
 

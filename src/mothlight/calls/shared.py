@@ -151,7 +151,9 @@ class SharedCalls:
             if isinstance(found := await self._open(request, terms), Record):
                 return await self.local.acknowledge(found)
             with suppress(CallNotFound):  # as above
-                return await self.status(terms.owner, terms.id)
+                status = await self.status(terms.owner, terms.id)
+                self._remote(terms.owner, terms.id).go_on(found.by, request.deadline)
+                return status
         raise lost()
 
     async def status(self, owner: str, id: str) -> Status:
@@ -324,6 +326,8 @@ class SharedCalls:
             self._told_of_another(what, where, rest)
         elif what == "stop":
             mirror.stop(rest[0])
+        elif what == "background":
+            mirror.go_on(float(rest[0]))
         elif what == "at":
             mirror.read_by(rest[0], rest[1], int(rest[2]))
             self._read.add(mirror)
