@@ -82,7 +82,7 @@ class FairQueue(Generic[W]):
         queue = ranked.get(ticket.principal)
         if queue is None:
             queue = ranked[ticket.principal] = deque()
-        if queue and _order(ticket) < _order(queue[-1]):
+        if queue and (queue[-1].urgency > ticket.urgency or queue[-1].since > ticket.since):
             insort(queue, ticket, key=_order)
         else:
             queue.append(ticket)
@@ -93,7 +93,9 @@ class FairQueue(Generic[W]):
         if not self._size:
             return 0
         place = rank(urgency)
-        before = sum(len(q) for ranked in self._ranks[:place] for q in ranked.values())
+        before = 0
+        if place:
+            before = sum(len(q) for ranked in self._ranks[:place] for q in ranked.values())
         ranked = self._ranks[place]
         queue = ranked.get(principal)
         if queue is None:
@@ -102,9 +104,10 @@ class FairQueue(Generic[W]):
             own = len(queue)
         else:
             own = bisect_right(queue, urgency, key=_urgency)
-        # Each of the others gets at most as many turns as this principal's calls wait for.
-        others = sum(min(len(q), own + 1) for p, q in ranked.items() if p != principal)
-        return before + own + others
+        if len(ranked) > (queue is not None):
+            # Each of the others gets at most as many turns as this principal's calls wait for.
+            before += sum(min(len(q), own + 1) for p, q in ranked.items() if p != principal)
+        return before + own
 
     def at(self, place: int) -> Mapping[str, Collection[W]]:
         """The calls of a rank by their principals, each one's next first."""
