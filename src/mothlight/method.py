@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import enum
 import inspect
+import math
 import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,8 +72,8 @@ class Batching:
 
     @property
     def is_sound(self) -> bool:
-        sizes = isinstance(self.max_size, int) and 1 <= self.max_size <= _MAX_BATCH
-        return sizes and self.max_wait >= 0
+        sizes = type(self.max_size) is int and 1 <= self.max_size <= _MAX_BATCH
+        return sizes and 0 <= self.max_wait < math.inf
 
 
 class Method(Generic[I, O, F]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import types
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -113,7 +114,9 @@ def delegates(self: Any, texts: Iterator[str]) -> AsyncIterator[str]: ...
         (batched, bare_batch, "must take a list and return a list", "list[Verdict]"),
         (batched(max_size=0), fine_batch, "Shop.fine_batch has max_size=0", "1 to 4096"),
         (batched(max_size="8"), fine_batch, "Shop.fine_batch has max_size=8", "1 to 4096"),
+        (batched(max_size=True), fine_batch, "Shop.fine_batch has max_size=True", "1 to 4096"),
         (batched(max_wait=-1), fine_batch, "max_wait=-1", "seconds from 0"),
+        (batched(max_wait=math.inf), fine_batch, "max_wait=inf", "seconds from 0"),
         (method(raises=[ValueError]), fine, "which is not an Error", "class TextTooLong(Error)"),
         (method(http="/x"), fine, "http='/x'", 'http="GET /stream_numbers"'),
         (method(http="get /x"), fine, "http='get /x'", "a verb and a fixed path"),
