@@ -50,6 +50,10 @@ class Ear:
         async for file in files:
             yield File(file.data[::-1])
 
+    @method
+    def weigh(self, files: Iterator[File]) -> int:
+        return sum(len(file.data) for file in files)
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[TestClient]:
@@ -222,6 +226,18 @@ def test_messages_over_cuts(port: int, ask: Ask) -> None:
             assert ask.call(cutter.url, Ear.total, numbers()) == expected, cut
             assert cutter.connections > 1
         assert CALLS["total"] == 1, cut
+
+
+def test_a_cut_before_it_is_told_that_a_full_outbox_has_come(port: int, ask: Ask) -> None:
+    files = [File(bytes(9_000_000))] * 3  # each fills it
+    with Cutter(port) as clear:
+        assert ask.call(clear.url, Ear.weigh, files[:1]) == 9_000_000
+        came = bytes(clear.down[0])
+    greeting = came.index(b"\r\n\r\n") + 4
+    told = greeting + 2 + came[greeting + 1]  # where the next frame begins: it has the first file
+    with Cutter(port, Cut(down=told + 1)) as cutter:
+        assert ask.call(cutter.url, Ear.weigh, files, timeout=30) == 27_000_000
+        assert cutter.connections == 2
 
 
 def test_both_ways_over_cuts(port: int, ask: Ask) -> None:

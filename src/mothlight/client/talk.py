@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from websockets.exceptions import WebSocketException
@@ -65,23 +65,24 @@ class _Feeder:
             self._is_stopped = True
             self.changed.notify_all()
 
-    def on(self, socket: ClientConnection, greeting: str | bytes) -> _Connected:
+    @contextmanager
+    def on(self, socket: ClientConnection, greeting: str | bytes) -> Iterator[None]:
         """Sends on this connection as long as the context lasts."""
         with self.changed:
             self.conversation.greet(greeting)
             self.check()
             self._socket = socket
+            self.changed.notify_all()  # the greeting may have made room
         if not self._is_started:
             self._is_started = True
             _start("mothlight-messages", self._feed)
         _start("mothlight-send", self._send, socket)
-        return _Connected(self)
-
-    def off(self) -> None:
-        """That connection is over."""
-        with self.changed:
-            self._socket = None
-            self.changed.notify_all()
+        try:
+            yield
+        finally:
+            with self.changed:
+                self._socket = None
+                self.changed.notify_all()
 
     def _feed(self) -> None:
         try:
@@ -118,17 +119,6 @@ class _Feeder:
                     return frame
                 self.changed.wait()
         return None
-
-
-class _Connected:
-    def __init__(self, feeder: _Feeder) -> None:
-        self._feeder = feeder
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self._feeder.off()
 
 
 def _start(name: str, work: Any, *given: Any) -> None:

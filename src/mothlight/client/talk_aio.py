@@ -71,6 +71,7 @@ class _Feeder:
         if self._sending is not None:
             self._sending.cancel()
         self._socket, self._sending = socket, loop.create_task(self._send(socket))
+        self.wake()  # the greeting may have made room
         if self._feeding is None:
             self._feeding = loop.create_task(self._feed())
 
