@@ -54,7 +54,8 @@ class Conversation(Generic[O]):
         return "ws" + self.exchange.url.removeprefix("http")
 
     def connecting(self) -> dict[str, Any]:
-        """The arguments of the next connection. Raises DeadlineExceeded where no time is left."""
+        """The arguments of the next connection. Raises DeadlineExceeded where no time is left for
+        it, Superseded."""
         exchange, options = self.exchange, self.exchange.options
         exchange.check(0.0)
         headers = {**options.sent(), **exchange.begin()}

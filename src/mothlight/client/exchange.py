@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from ..errors import DeadlineExceeded, Error
+from ..errors import DeadlineExceeded, Error, Superseded
 from ..schema import MediaType, Nothing, Payload
 from ..service import Method
 from . import body
@@ -68,13 +68,14 @@ class Exchange(Generic[O]):
         self.patience = Patience(options, method.cardinality.streams and not is_background)
         self.asks = bool(known)  # the next request asks for the call instead of making it
         self.is_open = False  # its stream has begun
+        self.is_superseded = False  # by a newer call of this client
         self.received = 0  # items
         self._was_sent = self._is_over = self._is_lost = self._was_unknown = False
 
     # Asking
 
     def request(self, http: Http) -> httpx2.Request:
-        """The next request. Raises DeadlineExceeded where no time is left for it."""
+        """The next request. Raises DeadlineExceeded where no time is left for it, Superseded."""
         self.check(0.0)
         headers = {"Accept-Encoding": "identity", **self.options.sent()}
         headers["Accept"] = "text/event-stream" if self.streams else headers.get("Accept", "*/*")
@@ -100,10 +101,12 @@ class Exchange(Generic[O]):
 
     def begin(self) -> dict[str, str]:
         """The headers that make the call: its name, and how long it may take."""
-        self._was_sent = True
         headers = {} if self.is_page else {"Idempotency-Key": self.id}
         if self.options.supersede and not self.is_page:
             headers["Supersede-Key"] = self.options.supersede_key
+            if not self._was_sent:
+                self.options.newest.begin(self)
+        self._was_sent = True
         left = self.patience.left()
         if left is not None and not (self.is_background and self.options.timeout == "auto"):
             headers["Request-Timeout"] = f"{left:.3f}"
@@ -127,7 +130,11 @@ class Exchange(Generic[O]):
         return f"{self.base}/calls/{quote(self.id, safe='')}"
 
     def check(self, slack: float = SLACK) -> None:
-        """Raises DeadlineExceeded when the deadline is over, and the slack with it."""
+        """Raises DeadlineExceeded when the deadline is over, and the slack with it; Superseded when
+        a newer call has begun, whose request ends this one on the server."""
+        if self.is_superseded:
+            self._is_over = True
+            raise self.mark(Superseded())
         try:
             self.patience.check(slack)
         except DeadlineExceeded as error:
@@ -216,12 +223,22 @@ class Exchange(Generic[O]):
         elif answer.status == 401 and callable(self.options.token) and not self._was_unknown:
             self._was_unknown = True  # the token may have expired: once more, with a new one
             pause = 0.0
+        elif kind == "Superseded" and self._is_newest:
+            pause = self.patience.pause()
+            if pause is not None:
+                self.id, self.asks = token_hex(16), False
         if pause is not None:
             return pause
         self._is_over = True
         if problem is not None:
             raise self.error(problem, answer)
         raise self.unexpected("this is not the answer of a Mothlight server", answer)
+
+    @property
+    def _is_newest(self) -> bool:
+        """Whether a request of an older call has only come to the server later than ours."""
+        is_ours = bool(self.options.supersede) and not (self.is_known or self.is_page)
+        return is_ours and not (self.is_superseded or self.is_open)
 
     def error(self, problem: dict[str, Any], answer: Answer | None = None) -> Error:
         """The error that a problem document describes."""

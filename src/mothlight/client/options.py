@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from secrets import token_hex
 from typing import Literal, TypedDict
 from urllib.parse import quote
 
@@ -12,6 +11,7 @@ import httpx2
 
 from . import body
 from .errors import ConnectionFailed
+from .newest import Newest
 
 Timeout = float | Literal["auto"] | None
 Token = str | Callable[[], str] | None
@@ -63,8 +63,8 @@ class Options:
     token: Token = None
     priority: int | None = None
     supersede: str = ""
-    secret: str = field(default_factory=lambda: token_hex(16), repr=False)
-    """Of this client: stands before its supersede keys, for who knows one could end the calls."""
+    newest: Newest = field(default_factory=Newest, repr=False)
+    """Of this client."""
 
     def __post_init__(self) -> None:
         if self.priority is not None and self.priority not in range(8):
@@ -97,7 +97,7 @@ class Options:
     @property
     def supersede_key(self) -> str:
         """The key as the server is told it; "" where there is none."""
-        return self.supersede and f"{self.secret}/{quote(self.supersede)}"
+        return self.supersede and f"{self.newest.secret}/{quote(self.supersede)}"
 
 
 def address(url: str) -> str:
