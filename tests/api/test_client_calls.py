@@ -18,7 +18,7 @@ import pytest
 
 from api.cutter import Cut, Cutter
 from live import wait_until
-from mothlight import AsyncClient, Client, Error, File, method, service
+from mothlight import AsyncClient, Client, Error, File, current_call, method, service
 from mothlight.client import StreamCut
 from mothlight.errors import CallNotFound, Cancelled, DeadlineExceeded, Superseded
 from mothlight.testing import TestClient
@@ -53,6 +53,14 @@ class Ear:
     @method
     def weigh(self, files: Iterator[File]) -> int:
         return sum(len(file.data) for file in files)
+
+    @method
+    def stick(self, words: Iterator[str]) -> Iterator[str]:
+        CALLS["left"] = 0
+        yield next(words)[:1]
+        while not current_call().cancelled:
+            time.sleep(0.01)
+        CALLS["left"] = 1
 
 
 @pytest.fixture(scope="module")
@@ -326,6 +334,41 @@ def test_a_task_that_is_cancelled(server: TestClient, name: str) -> None:
     asyncio.run(main())
     for each in (name, *others):
         ended(each)
+
+
+def test_leaving_while_the_method_takes_no_more(
+    server: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mothlight.client.outbox.MAX_BYTES", 64 << 20)  # more than systems hold
+    made = 0
+
+    def words() -> Iterator[str]:
+        nonlocal made
+        while True:
+            made += 1
+            yield "x" * 40_000
+
+    def is_full() -> bool:
+        before = made
+        return not threading.Event().wait(0.5) and made == before
+
+    async def leave(client: AsyncClient) -> float:
+        async with aclosing(client.stream(Ear.stick, words())) as items:
+            assert await anext(items) == "x"
+            await asyncio.to_thread(wait_until, is_full, "all that holds messages is full", 30)
+            start = time.monotonic()
+        return time.monotonic() - start
+
+    def leave_sync(client: Client) -> float:
+        with closing(client.stream(Ear.stick, words())) as items:
+            assert next(items) == "x"
+            wait_until(is_full, "all that holds messages is full", 30)
+            start = time.monotonic()
+        return time.monotonic() - start
+
+    took = ask._do(server.url, {"idle": 100}, leave_sync if ask.is_sync else leave)
+    assert took < 15, "it waits until what it has sent is read"
+    wait_until(lambda: CALLS["left"], "it is told to the method")
 
 
 def test_an_interrupted_call(server: TestClient, name: str) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from socket import SHUT_RDWR
 from typing import Any, TypeVar
 
 from websockets.exceptions import WebSocketException
@@ -83,6 +84,8 @@ class _Feeder:
             with self.changed:
                 self._socket = None
                 self.changed.notify_all()
+            if not self.conversation.ended:
+                _hang_up(socket)
 
     def _feed(self) -> None:
         try:
@@ -104,8 +107,7 @@ class _Feeder:
             with self.changed:
                 self._failure, socket = error, self._socket
             if socket is not None:
-                with suppress(*LOST):
-                    socket.close()
+                _hang_up(socket)
 
     def _send(self, socket: ClientConnection) -> None:
         with suppress(*LOST):
@@ -119,6 +121,12 @@ class _Feeder:
                     return frame
                 self.changed.wait()
         return None
+
+
+def _hang_up(socket: ClientConnection) -> None:
+    """Closes it without a word, which would wait until all that was sent before it is read."""
+    with suppress(OSError):  # it is closed
+        socket.socket.shutdown(SHUT_RDWR)
 
 
 def _start(name: str, work: Any, *given: Any) -> None:

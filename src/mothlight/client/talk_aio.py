@@ -25,13 +25,17 @@ async def talk(conversation: Conversation[O], messages: Messages) -> AsyncGenera
         while not conversation.ended:
             try:
                 async with connect(conversation.url, **conversation.connecting()) as socket:
-                    conversation.greet(await _frame(socket, conversation))
-                    feeder.start(socket)
-                    while not conversation.ended:
-                        items = conversation.take(await _frame(socket, conversation))
-                        feeder.wake()
-                        for item in items:
-                            yield item
+                    try:
+                        conversation.greet(await _frame(socket, conversation))
+                        feeder.start(socket)
+                        while not conversation.ended:
+                            items = conversation.take(await _frame(socket, conversation))
+                            feeder.wake()
+                            for item in items:
+                                yield item
+                    finally:
+                        if not conversation.ended:  # a word would wait behind all that was sent
+                            socket.transport.abort()
             except LOST as error:
                 if conversation.ended:
                     return
@@ -99,7 +103,7 @@ class _Feeder:
         except Exception as error:
             self._failure = error
             if self._socket is not None:
-                await self._socket.close()
+                self._socket.transport.abort()
         finally:
             if (close := getattr(self._messages, "aclose", None)) is not None:
                 with suppress(RuntimeError):  # it is running elsewhere
