@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from mothlight import File, method, service
+from mothlight import File, current_call, method, service
 
 SECONDS = 20
 
@@ -79,7 +80,16 @@ class Post:
                 await asyncio.sleep(0.002)
         yield len(TAKEN)
 
+    @method
+    def linger(self, lines: Iterator[str]) -> None:
+        "Takes a line, and no other until its call is left."
+        next(lines)
+        while not current_call().cancelled:
+            time.sleep(0.01)
+        LEFT.set()
 
+
+LEFT = threading.Event()
 GATE = threading.Event()
 TAKEN: list[int] = []
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,9 +18,11 @@ import pytest
 import sockets
 import uvicorn
 from sockets import code, failure, items, opened, read, refused
+from websockets.asyncio.client import connect
 
 from live import Live, wait_until
 from mothlight import App
+from mothlight.backend.inbox import MAX_ITEMS
 from mothlight.testing import TestClient
 from services import booth, loom
 
@@ -183,6 +187,32 @@ def hosted(app: Any) -> Iterator[str]:
             server.should_exit = True
             thread.join(15)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("linger", [None, struct.pack("ii", 1, 0)], ids=["closed", "reset"])
+@pytest.mark.parametrize("kind", ["ours", "plain"])
+def test_who_leaves_while_he_is_ahead_of_the_method_is_missed(
+    kind: str, linger: bytes | None
+) -> None:
+    sockets.LEFT.clear()
+    plain = hosted(App(sockets.Post, workers=0, heartbeat=0.3))
+    ours = TestClient(sockets.Post, heartbeat=0.3)
+
+    async def leave(url: str) -> None:
+        address = sockets.ws(url, "/post/linger")
+        async with connect(address, compression=None, close_timeout=1) as ready:
+            for _ in range(400):  # more than are taken, and less than the system holds
+                await ready.send('"x"')
+            while json.loads(await ready.recv()).get("received", 0) < MAX_ITEMS:
+                pass
+            if linger:
+                held = ready.transport.get_extra_info("socket")
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            ready.transport.abort()
+
+    with plain if kind == "plain" else ours as server:
+        asyncio.run(leave(server if isinstance(server, str) else server.url))
+        assert sockets.LEFT.wait(20)
 
 
 def test_mounted_in_fastapi_under_plain_uvicorn() -> None:

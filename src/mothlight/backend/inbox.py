@@ -31,9 +31,14 @@ class Inbox:
 
     # The protocol's side
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the client is so far ahead that it is not read."""
+        return len(self._messages) >= MAX_ITEMS or self._bytes >= MAX_BYTES
+
     async def put(self, payload: Payload) -> None:
         """Takes a message, once there is room for it. What comes after the end is not taken."""
-        while not self.is_ended and (len(self._messages) >= MAX_ITEMS or self._bytes >= MAX_BYTES):
+        while not self.is_ended and self.is_full:
             self._producer = asyncio.get_running_loop().create_future()
             await self._producer
         if not self.is_ended:
