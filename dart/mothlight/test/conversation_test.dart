@@ -170,6 +170,7 @@ void _calls() {
       {'error': 'a word'},
       {'end': true, 'more': 1},
       {'received': 'a letter'},
+      {'call': 'me', 'end': true},
     ];
     final server = await SocketServer.start((visit) {
       visit.greet();

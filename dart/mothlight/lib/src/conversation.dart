@@ -145,7 +145,10 @@ final class Conversation<O> {
     if (frame is! String || !_control.hasMatch(frame)) return null;
     final found = objectOf(frame);
     if (found == null) return null;
-    final isGreeting = found.length == 2 && found.containsKey('call');
+    final isGreeting =
+        found.length == 2 &&
+        found.containsKey('call') &&
+        found.containsKey('received');
     return found.length == 1 || isGreeting ? found : null;
   }
 
