@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
-from . import signature
+from . import control, signature
 from .errors import DefinitionError, Error
 from .schema import (
     Enum,
@@ -169,6 +169,29 @@ class Method(Generic[I, O, F]):
         self.input = Shape(found.message, message, reader.types)
         self.output = Shape(found.result, result, reader.types)
         self._check_default(who, taking)
+        if self.cardinality.streams_in:
+            self._check_frames(who, func)
+
+    def _check_frames(self, who: str, func: Callable[..., Any]) -> None:
+        """A message that looks like a frame of control would be taken for one, without a word."""
+        types, taken, given = self.input.types, self.input.node, self.output.node
+        sides = {
+            "takes": control.clash(taken, types, control.FROM_CLIENT),
+            "returns": control.clash(given, types, control.FROM_SERVER, is_whole=True),
+        }
+        for verb, found in sides.items():
+            if found is not None:
+                form, name, entry = found
+                raise DefinitionError(
+                    f"{who} {verb} {name or 'a map'}, which may be {form} on its socket; "
+                    f"there that says: {form.meaning}",
+                    f"name the field {entry.wire} otherwise, or on the wire alone:   "
+                    f'{entry.name}: ... = Field(alias="the_{entry.wire}")'
+                    if entry
+                    else "put the map into a message:   "
+                    "class Found(BaseModel): found: dict[str, ...]",
+                    at=func,
+                )
 
     def _check_default(self, who: str, taking: Callable[..., Any]) -> None:
         if not self.has_default:

@@ -8,14 +8,13 @@ lost: again with the same key, with the messages after n, for the items after th
 from __future__ import annotations
 
 import logging
-import re
 import ssl
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
-from pydantic_core import from_json
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from .. import control
 from ..codec.json import inline
 from ..media.file import MEDIA_TYPES, OCTETS, sniff
 from ..schema import MediaType, Payload
@@ -34,7 +33,6 @@ CLOSE_TIME = 1.0
 _log = logging.getLogger("mothlight.client.socket")
 _log.setLevel(logging.CRITICAL)  # to the library a torn connection is an error, with a traceback
 
-_CONTROL = re.compile(r'\s*\{\s*"(end|error|received|call)"\s*:')
 _TOO_LARGE = 1009
 
 
@@ -99,12 +97,11 @@ class Conversation(Generic[O]):
 
     def greet(self, frame: Frame) -> None:
         """The first frame of a connection. Raises the call's error."""
-        found = self._control(frame)
+        found = control.read(frame, control.FROM_SERVER)
         if "call" not in found:
             self._told(found, frame)
             raise self._odd("this is not the greeting of a Mothlight server", frame)
-        count = found.get("received")
-        if self.exchange.is_open and isinstance(count, int) and count < self.outbox.confirmed:
+        if self.exchange.is_open and found["received"] < self.outbox.confirmed:
             raise self.exchange.cut("the server does not have the call any more")
         self._received(found, frame, self.outbox.rewind)
         self.exchange.is_open = True
@@ -112,7 +109,7 @@ class Conversation(Generic[O]):
     def take(self, frame: Frame) -> tuple[O, ...]:
         """The item that a frame is, if it is one. Raises the error that the call ended with."""
         self.exchange.check()
-        if self._told(self._control(frame), frame):
+        if self._told(control.read(frame, control.FROM_SERVER), frame):
             return ()
         if isinstance(frame, str):
             payload = Payload(frame.encode())
@@ -125,25 +122,15 @@ class Conversation(Generic[O]):
         self.exchange.patience.progress()
         return (item,)
 
-    def _control(self, frame: Frame) -> dict[str, Any]:
-        if isinstance(frame, str) and _CONTROL.match(frame):
-            try:
-                found: dict[str, Any] = from_json(frame)
-            except ValueError:
-                return {}
-            if len(found) == 1 or found.keys() == {"call", "received"}:
-                return found
-        return {}
-
     def _told(self, found: dict[str, Any], frame: Frame) -> bool:
         """Whether a frame was one of control."""
-        if found.get("end") is True:
+        if "end" in found:
             self.ended = True
             self.exchange.over()
-        elif isinstance(problem := found.get("error"), dict):
+        elif "error" in found:
             self.exchange.over()
-            raise self.exchange.error(problem, self._answer)
-        elif isinstance(found.get("received"), int):
+            raise self.exchange.error(found["error"], self._answer)
+        elif found:
             self._received(found, frame, self.outbox.confirm)
         else:
             return False
@@ -152,8 +139,8 @@ class Conversation(Generic[O]):
     def _received(self, found: dict[str, Any], frame: Frame, confirm: Any) -> None:
         before = self.outbox.confirmed
         try:
-            confirm(found.get("received", 0))
-        except (TypeError, ValueError) as error:
+            confirm(found["received"])
+        except ValueError as error:
             raise self._odd(f"the server says that it has {error}", frame) from None
         if self.outbox.confirmed > before:
             self.exchange.patience.progress()

@@ -10,13 +10,13 @@ GET /calls + Upgrade                    ─> multiplex.py: many calls
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+from .. import control
 from ..codes import Code
 from ..errors import Error, Internal, MalformedRequest
 from ..principal import Principal
@@ -217,14 +217,8 @@ async def first(*works: Awaitable[T]) -> T:
     return ended[0].result()
 
 
-def control(frame: str | bytes) -> str:
-    """``end`` or ``cancel`` where the frame is ``{"end": true}`` or ``{"cancel": true}``, else
-    ""."""
-    if isinstance(frame, str) and len(frame) <= _CONTROL and frame.lstrip()[:1] == "{":
-        with suppress(ValueError, RecursionError):
-            match json.loads(frame):
-                case {"end": True, **rest} if not rest:
-                    return "end"
-                case {"cancel": True, **rest} if not rest:
-                    return "cancel"
-    return ""
+def said(frame: str | bytes) -> str:
+    """``end`` or ``cancel`` where the frame is one of control, else ""."""
+    if len(frame) > _CONTROL:
+        return ""
+    return next(iter(control.read(frame, control.FROM_CLIENT)), "")

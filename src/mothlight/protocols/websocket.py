@@ -31,7 +31,7 @@ from . import http
 from .exchange import Exchange
 from .message import from_frame, from_json, validated
 from .rest import Rest
-from .sockets import Closed, Gone, Opening, Socket, control, first
+from .sockets import Closed, Gone, Opening, Socket, first, said
 from .streams import Flow
 
 Items = AsyncIterator[Sequence[Payload]]
@@ -188,11 +188,11 @@ class Stream:
         try:
             while not self._is_displaced:
                 frame = await self.socket.read()
-                if (said := control(frame)) == "cancel":
+                if (word := said(frame)) == "cancel":
                     with suppress(CallNotFound):
                         await self.calls.cancel(self.terms.owner, self.terms.id)
                 else:
-                    await take(frame, said == "end")
+                    await take(frame, word == "end")
         except asyncio.CancelledError:
             if not self._is_displaced:
                 raise
@@ -223,10 +223,10 @@ class Stream:
                 frame = await self.socket.read()
         except TimeoutError:
             raise RequestTimeout(seconds=seconds) from None
-        said = control(frame)
-        if said == "cancel":
+        word = said(frame)
+        if word == "cancel":
             raise Cancelled
-        if said == "end":  # there is none
+        if word == "end":  # there is none
             return validated(self.method, from_json(self.method, b"", self.rest.settings))
         return from_frame(self.method, frame, self.rest.settings)
 
