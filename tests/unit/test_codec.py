@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from enum import IntEnum
 from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from mothlight import File, method, service
 from mothlight.codec import form, multipart
@@ -151,6 +152,26 @@ class Query(BaseModel):
     level: Literal[1, 2] = 1
 
 
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class Listed(BaseModel):
+    levels: list[Level] = []
+    mixed: list[Literal["1", 1]] = []
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    number: int = 0
+    share: float = 0.0
+    flag: bool = False
+    text: str = ""
+    counts: list[int] = []
+
+
 class Upload(BaseModel):
     file: File
     inner: Inner | None = None
@@ -161,6 +182,12 @@ class Upload(BaseModel):
 class Forms:
     @method
     def query(self, query: Query) -> str: ...
+
+    @method
+    def listed(self, listed: Listed) -> str: ...
+
+    @method
+    def strict(self, strict: Strict) -> str: ...
 
     @method
     def upload(self, upload: Upload) -> str: ...
@@ -188,6 +215,31 @@ def test_values_of_a_form() -> None:
     assert read("query") == Query()
     assert read("bare", ("x", "5")) == 5
     assert read("bare") == 3
+
+
+def test_lists_of_literals_repeat_their_name_or_are_one_json() -> None:
+    low, both = Listed(levels=[Level.LOW]), Listed(levels=[Level.LOW, Level.HIGH])
+    assert read("listed", ("levels", "1")) == read("listed", ("levels", "[1]")) == low
+    for items in ([("levels", "1"), ("levels", (b"2", None, None))], [("levels", " [1, 2]")]):
+        assert read("listed", *items) == both
+    assert read("listed", ("mixed", '"1"'), ("mixed", "1")) == Listed(mixed=["1", 1])
+
+
+@pytest.mark.parametrize("number", ["0", "-7", "1e3", "2.50", "999999999999999999"])
+def test_strict_types_take_what_json_would_say(number: str) -> None:
+    assert read("strict", ("share", number)) == Strict(share=float(number))
+    found = read("strict", ("number", "-7"), ("flag", "true"), ("text", "1"), ("counts", "2"))
+    assert found == Strict(number=-7, flag=True, text="1", counts=[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("number", "1.0"), ("number", "07"), ("flag", "1"), ("share", "1e400")]
+)
+def test_strict_types_take_no_more(name: str, value: str) -> None:
+    with pytest.raises(InvalidRequest):
+        read("strict", (name, value))
+    if name in Query.model_fields:
+        assert read("query", (name, value))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from ..errors import InvalidRequest, MalformedRequest, PayloadTooLarge
 from ..schema import (
@@ -19,6 +20,7 @@ from ..schema import (
     Nullable,
     Payload,
     Ref,
+    Scalar,
     Types,
     present,
 )
@@ -26,6 +28,13 @@ from ..schema.shape import Attached
 from ..service import Method
 from ..settings import Settings
 from .json import check, check_strings
+
+_JSON = {
+    "int": re.compile(r"-?(0|[1-9][0-9]{0,17})"),
+    "float": re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,20})?([eE][-+]?[0-9]{1,2})?"),
+    "bool": re.compile(r"true|false"),
+}
+"""What a form says as JSON does; a strict type takes nothing else."""
 
 Value = str | Attached
 """A form's value: text, or a file."""
@@ -81,7 +90,10 @@ def _value(
     settings: Settings,
 ) -> Any:
     inner = present(node)
-    if isinstance(inner, ListOf) and not is_json(inner.item, types):
+    if isinstance(inner, ListOf) and (
+        not is_json(inner.item, types)
+        or (_is_literal(inner.item, types) and not (len(values) == 1 and _is_array(values[0])))
+    ):
         return [_single(name, inner.item, value, types, media, settings) for value in values]
     if len(values) > 1:
         raise InvalidRequest(errors=[{"path": name, "message": "is given more than once"}])
@@ -103,7 +115,9 @@ def _single(
             raise InvalidRequest(errors=[{"path": name, "message": "is not UTF-8"}]) from None
     if is_json(node, types):
         return check(value.encode(), settings)
-    return value  # pydantic reads "3" as 3 and "true" as True where the type says so
+    if isinstance(node, Scalar) and (found := _JSON.get(node.kind)) and found.fullmatch(value):
+        return from_json(value)
+    return value  # what else a type takes for a number or a bool, pydantic knows
 
 
 def is_json(node: Node, types: Types) -> bool:
@@ -115,6 +129,18 @@ def is_json(node: Node, types: Types) -> bool:
         case Choice(values):
             return _not_strings(values)
     return isinstance(node, MapOf | ListOf | Nullable)
+
+
+def _is_literal(node: Node, types: Types) -> bool:
+    """Whether it is one of some values: a list of such is written as names that repeat."""
+    return isinstance(node, Choice) or (
+        isinstance(node, Ref) and isinstance(types[node.name], Enum)
+    )
+
+
+def _is_array(value: Value) -> bool:
+    text = value if isinstance(value, str) else value[0].decode("latin-1")
+    return text.lstrip().startswith("[")
 
 
 def _not_strings(values: Iterable[Any]) -> bool:
