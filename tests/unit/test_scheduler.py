@@ -78,6 +78,24 @@ def test_of_two_that_are_busy_the_one_that_is_free_sooner_pulls(run: Run) -> Non
     run(main())
 
 
+def test_a_call_waits_for_who_may_be_free_before_a_place_behind_another(run: Run) -> None:
+    async def main() -> None:
+        busy, late = Held(2), Held(2)
+        scheduler = make(busy, late)
+        submit(scheduler, "alone", "a")
+        submit(scheduler, "alone", "b")
+        assert (len(busy.batches), len(late.batches)) == (1, 1)
+        busy.remains, late.remains, late.places = 0.5, -0.1, 1
+        submit(scheduler, "alone", "c")
+        assert scheduler.waiting == 1, "the late one has taken 0.1 s too long, and the other has 0.5"
+        late.remains = -0.6
+        scheduler.dispatch()
+        assert busy.all == [("alone", ["a"]), ("alone", ["c"])], "it may take much longer"
+        leave_all(scheduler)
+
+    run(main())
+
+
 def test_what_was_started_on_one_event_loop_leaves_nothing_to_the_next(run: Run) -> None:
     """Timers of a loop that is closed never come."""
     runner = Held()

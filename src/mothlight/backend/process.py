@@ -270,16 +270,21 @@ class Process(asyncio.Protocol):
         return self.ready and not self.retiring and not self.stopping
 
     def left(self, now: float) -> float:
-        """Predicted seconds until its synchronous batches are done."""
+        """Predicted seconds until its synchronous batches are done; below 0: so much longer than
+        predicted the first of them takes already."""
         if not self._busy:
             return 0.0
         seconds, first = 0.0, True
         for held in self._batches.values():
-            if not held.tickets[0].request.method.is_async:
-                # The first one runs; the others wait behind it.
-                spent = now - max(held.since, self._answered) if first else 0.0
-                seconds += max(0.0, held.predicted - spent)
-                first = False
+            method = held.tickets[0].request.method
+            if not method.is_async:
+                size = len(held.tickets)
+                seconds += held.predicted or self.scheduler.line(method).cost.of(size)
+                if first:  # it runs; the others wait behind it
+                    seconds -= now - max(held.since, self._answered)
+                    if seconds < 0:
+                        return seconds
+                    first = False
         return seconds
 
     def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
@@ -294,7 +299,7 @@ class Process(asyncio.Protocol):
         # A batch that is taken early only to wait in the worker had better be full; and behind one
         # that takes longer than predicted, nobody knows for how long.
         full = waiting >= (method.batching.max_size if method.batching else 1)
-        return PREFETCH - self._busy if full and self.left(time.monotonic()) else 0
+        return PREFETCH - self._busy if full and self.left(time.monotonic()) > 0 else 0
 
     def run(
         self, method: Method[Any, Any, Any], tickets: Sequence[Ticket], predicted: float

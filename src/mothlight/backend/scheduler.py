@@ -181,7 +181,7 @@ class Scheduler:
         work, runners = line.backlog(ahead), 0
         for runner in self.runners():
             if runner.is_open:
-                work += line.left(runner, now)
+                work += max(0.0, line.left(runner, now))
                 runners += 1
         if self.waiting > len(line.queue):
             for other in self.lines.values():
@@ -253,6 +253,11 @@ class Scheduler:
                 free == room and runner and line.left(candidate, now) < line.left(runner, now)
             ):
                 runner, room = candidate, free
+        if runner and (left := line.left(runner, now)) > 0:
+            # It would wait there: rather for another one that is as likely to be free before.
+            for other in self.runners():
+                if other.is_open and -left < line.left(other, now) < 0:
+                    return None
         return runner
 
     def _idle(self, line: Line, now: float) -> Runner | None:
@@ -278,7 +283,7 @@ class Scheduler:
     def _run(self, line: Line, runner: Runner, now: float) -> None:
         queue, cost = line.queue, line.cost
         most = line.size
-        starts = now + line.left(runner, now)
+        starts = now + max(0.0, line.left(runner, now))
         in_full = cost.of(most)
         taken: list[Ticket] = []
         while len(taken) < most and (ticket := queue.head()):

@@ -116,7 +116,8 @@ class Runner(Holder, Protocol):
         ...
 
     def left(self, now: float) -> float:
-        """Predicted seconds until what it holds is done."""
+        """Predicted seconds until what it holds is done; 0.0: it holds nothing; below 0: so much
+        longer than predicted it takes already."""
         ...
 
     def room(self, method: Method[Any, Any, Any], waiting: int) -> int:
