@@ -105,7 +105,7 @@ class Exception_(Error):
     message: str
     kind: str
     hint: str
-    problem: str
+    document: str
     status_: int
     is_transient: bool
 
