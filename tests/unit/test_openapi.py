@@ -80,6 +80,44 @@ class Eye:
     def look(self, picture: Image, /) -> Verdict: ...
 
 
+class Call(BaseModel):
+    number: str
+
+
+class Problem(BaseModel):
+    what: str
+    call: Call
+
+
+class CallNotFound(BaseModel):
+    since: int
+
+
+class Größe(BaseModel):
+    höhe: int
+
+
+@service(name="call")
+class Telephone:
+    @method
+    def get(self, call: Call) -> Problem: ...
+
+    @method
+    def cancel(self, call: CallNotFound) -> list[Größe]: ...
+
+
+@service(name="a")
+class First:
+    @method
+    def b_c(self, call: Call) -> None: ...
+
+
+@service(name="a_b")
+class Other:
+    @method
+    def c(self, call: Call) -> None: ...
+
+
 def document(*classes: type, **options: Any) -> dict[str, Any]:
     return openapi.build([Service.of(cls) for cls in classes or (Kitchen,)], **options)
 
@@ -346,6 +384,28 @@ def test_a_stream_is_described_item_by_item() -> None:
     problem = failure["properties"]["data"]["contentSchema"]
     assert problem == {"$ref": "#/components/schemas/Problem"}
     assert next(iter(operation("numbers")["responses"]["200"]["content"])) == "text/plain"
+
+
+@pytest.mark.parametrize("version", openapi.VERSIONS)
+def test_our_own_names_leave_room_for_the_users(version: str) -> None:
+    made = document(Telephone, First, Other, version=version)
+    VALIDATORS[version](made).validate()
+    schemas = made["components"]["schemas"]
+    assert schemas["Call"]["properties"].keys() == {"number"}
+    assert schemas["Problem"]["properties"]["call"] == {"$ref": "#/components/schemas/Call"}
+    assert schemas["CallNotFound"]["properties"].keys() == {"since"}
+    assert schemas["Call_"]["properties"].keys() >= {"id", "problem"}
+    assert schemas["Gr_f6__df_e"]["properties"].keys() == {"höhe"}
+    paths = made["paths"]
+    found = paths["/calls/{id}"]["get"]["responses"]
+    missing = found["404"]["content"]["application/problem+json"]["schema"]
+    assert missing == {"$ref": "#/components/schemas/CallNotFoundError"}
+    refused = found["default"]["content"]["application/problem+json"]["schema"]
+    assert refused == {"$ref": "#/components/schemas/Problem_"}
+    ids = [one["operationId"] for path in paths.values() for one in path.values()]
+    assert len(ids) == len(set(ids)) == 6
+    assert paths["/call/get"]["post"]["operationId"] == "call_get", "the user's keep theirs"
+    assert "Mothlight." not in json.dumps(made)
 
 
 def test_every_error_has_its_status() -> None:

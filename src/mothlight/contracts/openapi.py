@@ -6,7 +6,7 @@ The two differ in streams only: 3.2 describes each item (``itemSchema``), 3.1 ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic_core import from_json
@@ -40,7 +40,7 @@ from .content import (
     stream_types,
 )
 from .jsonschema import PREFIX, Schema, binary, definition, media_types, property_, schema
-from .problems import PROBLEM, errors, problem
+from .problems import PROBLEM, PROBLEM_NAME, errors, problem
 
 VERSIONS = {"3.2": "3.2.0", "3.1": "3.1.1"}
 """The versions of OpenAPI that are served, by what ``?version=`` calls them."""
@@ -70,7 +70,11 @@ def build(
     problems = {name: problem(error, types) for name, error in sorted(declared.items())}
     schemas = {name: definition(types[name], types) for name in sorted(types)}
     schemas |= {_error_name(name, types): made for name, made in problems.items()}
-    schemas["Problem"], schemas["Call"] = PROBLEM, resource.CALL
+    names = {name: re.sub(r"[^\w.-]", _escaped, name, flags=re.ASCII) for name in schemas}
+    for own, made in ((PROBLEM_NAME, PROBLEM), (resource.CALL_NAME, resource.CALL)):
+        schemas[own] = made
+        names[own] = _free(own.rpartition(".")[2], schemas)
+    names[resource.NOT_FOUND_NAME] = _error_name("CallNotFound", types)
     paths: Schema = {}
     for method in methods:
         if not method.cardinality.streams_in:
@@ -80,6 +84,7 @@ def build(
             paths.setdefault(method.path, {})[method.verb.lower()] = described
     tag = "calls" if "calls" not in {service.name for service in services} else "The calls"
     paths |= resource.paths(tag)
+    _tell_apart(paths)
     components: Schema = {
         "schemas": schemas,
         "parameters": {**resource.PARAMETERS, **resource.LAST_EVENT},
@@ -87,7 +92,7 @@ def build(
     }
     if secured:
         components["securitySchemes"] = resource.SECURITY
-    return {
+    document = {
         "openapi": VERSIONS[version],
         "info": {
             "title": ", ".join(service.name for service in services),
@@ -99,6 +104,39 @@ def build(
         "components": components,
         **({"security": [{"bearer": []}]} if secured else {}),
     }
+    components["schemas"] = {names[name]: made for name, made in schemas.items()}
+    renamed = {PREFIX + name: PREFIX + new for name, new in names.items() if name != new}
+    return _renamed(document, renamed)  # type: ignore[no-any-return]
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"_{ord(found[0]):x}_"
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _tell_apart(paths: Schema) -> None:
+    """Gives each operation an id of its own: ``a_b`` of ``c`` and ``a`` of ``b_c`` have one."""
+    taken: set[str] = set()
+    for path in paths.values():
+        for operation in path.values():
+            operation["operationId"] = _free(operation["operationId"], taken)
+            taken.add(operation["operationId"])
+
+
+def _renamed(part: Any, names: Mapping[str, str]) -> Any:
+    """A part of the document whose references follow the names that the schemas have got."""
+    if isinstance(part, str):
+        return names.get(part, part)
+    if isinstance(part, list):
+        return [_renamed(one, names) for one in part]
+    if isinstance(part, dict):
+        return {key: _renamed(value, names) for key, value in part.items()}
+    return part
 
 
 def _named(name: str, doc: str) -> Schema:
@@ -282,14 +320,14 @@ def _stream(name: str, node: Node, items: bool) -> Schema:
         }
         failure: Schema = {
             "type": "object",
-            "properties": {"error": {"$ref": PREFIX + "Problem"}},
+            "properties": {"error": {"$ref": PREFIX + PROBLEM_NAME}},
             "required": ["error"],
         }
         return {"itemSchema": {"anyOf": [schema(node), end, failure]}}
     variants = [
         _event("message", schema(node)),
         _event("end", {"type": "object"}),
-        _event("error", {"$ref": PREFIX + "Problem"}),
+        _event("error", {"$ref": PREFIX + PROBLEM_NAME}),
     ]
     return {"itemSchema": {"oneOf": variants}}
 

@@ -30,6 +30,9 @@ from ..schema.reader import resolve
 from ..service import Method
 from .jsonschema import PREFIX, Schema, schema
 
+PROBLEM_NAME = "Mothlight.Problem"
+"""What it is called until the names of the user's types are known; no class has a dot in its name."""
+
 PROBLEM: Schema = {
     "type": "object",
     "description": "A problem document (RFC 9457): how a call failed.",
@@ -66,7 +69,7 @@ def problem(error: type[Error], types: Types) -> Schema:
     for name, named in reader.types.items():
         types.setdefault(name, named)
     own: Schema = {"type": "object", "properties": properties, "required": required}
-    out: Schema = {"allOf": [{"$ref": PREFIX + "Problem"}, own]}
+    out: Schema = {"allOf": [{"$ref": PREFIX + PROBLEM_NAME}, own]}
     return {"description": error.__doc__, **out} if error.__doc__ else out
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import CallNotFound, Error
 from .content import JSON, NDJSON, SSE
 from .jsonschema import PREFIX, Schema
+from .problems import PROBLEM_NAME
 
 STATUS = "application/vnd.mothlight.call+json"
 _PROBLEM = "application/problem+json"
@@ -75,6 +76,8 @@ HEADERS: Schema = {
     "PreferenceApplied": {"description": "`respond-async`", "schema": _TEXT},
 }
 
+CALL_NAME, NOT_FOUND_NAME = "Mothlight.Call", "Mothlight.CallNotFound"
+
 CALL: Schema = {
     "type": "object",
     "description": "Where a call is.",
@@ -85,7 +88,7 @@ CALL: Schema = {
         "created": {"type": "string", "format": "date-time"},
         "ended": {"type": "string", "format": "date-time"},
         "items": {"type": "integer", "description": "how many items a stream has made"},
-        "problem": {"$ref": f"{PREFIX}Problem"},
+        "problem": {"$ref": f"{PREFIX}{PROBLEM_NAME}"},
     },
     "required": ["id", "method", "state", "created"],
 }
@@ -104,7 +107,7 @@ def accepted(description: str, *more: str) -> Schema:
     return {
         "description": description,
         "headers": {header: refer("headers", header.replace("-", "")) for header in headers},
-        "content": {STATUS: {"schema": {"$ref": f"{PREFIX}Call"}}},
+        "content": {STATUS: {"schema": {"$ref": f"{PREFIX}{CALL_NAME}"}}},
     }
 
 
@@ -113,13 +116,13 @@ def paths(tag: str) -> Schema:
     id = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     problem = {
         "description": "An error of the call, or of asking for it.",
-        "content": {_PROBLEM: {"schema": {"$ref": f"{PREFIX}Problem"}}},
+        "content": {_PROBLEM: {"schema": {"$ref": f"{PREFIX}{PROBLEM_NAME}"}}},
     }
     missing = {
         "description": "CallNotFound",
-        "content": {_PROBLEM: {"schema": {"$ref": f"{PREFIX}CallNotFound"}}},
+        "content": {_PROBLEM: {"schema": {"$ref": f"{PREFIX}{NOT_FOUND_NAME}"}}},
     }
-    call = {"schema": {"$ref": f"{PREFIX}Call"}}
+    call = {"schema": {"$ref": f"{PREFIX}{CALL_NAME}"}}
     found: Schema = {STATUS: call, JSON: {}, SSE: {"schema": _TEXT}, NDJSON: {"schema": _TEXT}}
     marks = {"Call-Id": refer("headers", "CallId")}
     get: dict[str, Any] = {
