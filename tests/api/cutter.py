@@ -36,7 +36,10 @@ class Cutter:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        for sock in (self._listener, *self._open):
+        _close(self._listener)
+        accepting, *_ = self._threads
+        accepting.join(10)  # what it accepts in this moment is to be closed, too
+        for sock in self._open:
             _close(sock)
         for thread in self._threads:
             thread.join(10)
