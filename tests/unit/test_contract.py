@@ -13,7 +13,7 @@ import pytest
 from desk import Desk
 from pydantic import BaseModel, Field
 
-from mothlight import Code, Error, method
+from mothlight import Code, Error, File, method
 from mothlight.contracts import build, digest
 from mothlight.errors import DefinitionError
 from mothlight.service import Service
@@ -144,6 +144,17 @@ def test_services_may_share_a_type_and_not_only_its_name() -> None:
 
 def error(name: str, **fields: Any) -> type[Error]:
     return type(name, (Error,), {"__annotations__": fields})
+
+
+class Sealed(BaseModel):
+    parts: list[bytes]
+
+
+@pytest.mark.parametrize("hint", [bytes, dict[str, bytes], File, Sealed, Sealed | None])
+def test_an_error_has_no_bytes(hint: Any) -> None:
+    torn = type("Torn", (Error,), {"__annotations__": {"rest": hint}, "__module__": __name__})
+    with pytest.raises(DefinitionError, match=r"Torn has (bytes|file) in (rest|Sealed), and a pro"):
+        build([raising("Shop", torn)])
 
 
 def raising(name: str, *errors: type[Error]) -> Service:

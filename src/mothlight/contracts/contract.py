@@ -120,6 +120,15 @@ def _error(error: type[Error], types: Types) -> dict[str, Any]:
         node = reader.read(hints[field.name], f"{error.__name__}.{field.name}", (), error)
         required = field.default is field.default_factory is MISSING
         described.append({"name": field.name, "type": describe(node), "required": required})
+    found = [(entry["name"], entry["type"]) for entry in described]
+    found += [(name, describe(named)) for name, named in reader.types.items()]
+    for name, part in found:
+        if kind := _carried_raw(part):
+            raise DefinitionError(
+                f"{error.__name__} has {kind} in {name}, and a problem document carries JSON alone",
+                "give the error a text:   str, of bytes in base64",
+                at=error,
+            )
     for name, named in reader.types.items():
         if types.setdefault(name, named) != named:
             raise DefinitionError(
@@ -131,3 +140,16 @@ def _error(error: type[Error], types: Types) -> dict[str, Any]:
     if error.__doc__:
         out["doc"] = cleandoc(error.__doc__)
     return {**out, "fields": described}
+
+
+def _carried_raw(described: Any) -> str:
+    """The kind of what in a described type is carried beside JSON, or in base64; "": all is
+    JSON."""
+    if isinstance(described, dict):
+        kind = described.get("kind")
+        if kind in ("bytes", "image", "audio", "file"):
+            return str(kind)
+        described = [value for key, value in described.items() if key != "default"]
+    if isinstance(described, list):
+        return next(filter(None, map(_carried_raw, described)), "")
+    return ""

@@ -31,7 +31,7 @@ from ..service import Method
 from .jsonschema import PREFIX, Schema, schema
 
 PROBLEM_NAME = "Mothlight.Problem"
-"""What it is called until the names of the user's types are known; no class has a dot in its name."""
+"""What it is called until the user's types are known; no class has a dot in its name."""
 
 PROBLEM: Schema = {
     "type": "object",
