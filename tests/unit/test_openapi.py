@@ -93,8 +93,8 @@ class CallNotFound(BaseModel):
     since: int
 
 
-class Größe(BaseModel):
-    höhe: int
+class Größe(BaseModel):  # noqa: PLC2401
+    höhe: int  # noqa: PLC2401
 
 
 @service(name="call")
