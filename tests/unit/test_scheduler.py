@@ -87,7 +87,7 @@ def test_a_call_waits_for_who_may_be_free_before_a_place_behind_another(run: Run
         assert (len(busy.batches), len(late.batches)) == (1, 1)
         busy.remains, late.remains, late.places = 0.5, -0.1, 1
         submit(scheduler, "alone", "c")
-        assert scheduler.waiting == 1, "the late one has taken 0.1 s too long, and the other has 0.5"
+        assert scheduler.waiting == 1, "the late one is 0.1 s late, and the other has 0.5"
         late.remains = -0.6
         scheduler.dispatch()
         assert busy.all == [("alone", ["a"]), ("alone", ["c"])], "it may take much longer"
