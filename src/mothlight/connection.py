@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -43,7 +43,7 @@ and would be lost with it."""
 _DAWDLE = 0.05
 """Seconds that the rest of such a body may take, before ASGI's way waits for it."""
 
-_LONG_WAY = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"prefer"))
+_LONG_WAY = frozenset((b"transfer-encoding", b"expect", b"prefer"))
 """Headers of requests that never go the short way."""
 
 
@@ -87,6 +87,10 @@ class Connection(Sending, HttpToolsProtocol):
         self._alarm.clear()
         if len(self.headers) > MAX_HEADERS or len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many")  # which the parser makes a 400 of
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise ValueError("a tunnel")  # what follows may be meant for it
+            return  # the parser stops behind this head: _feed decides
         if method := self._short_method():
             self._short.begin(method)
         else:
@@ -139,7 +143,7 @@ class Connection(Sending, HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._short.is_open:
             self._short.submit()
-        else:
+        elif not self.parser.should_upgrade():
             super().on_message_complete()
 
     # What happens on the socket
@@ -147,16 +151,14 @@ class Connection(Sending, HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._head_size += len(data)  # a message that begins in this data sets it to 0
         try:
-            self.parser.feed_data(data)
+            self._feed(data)
         except HttpParserError:
             self.logger.warning("a client's request is not HTTP/1.1")
             self.send_400_response("")
             return
         except HttpParserUpgrade:
-            if self._should_upgrade():
-                self._upgrade()
-                return
-            # To what is not spoken here: the request is answered as if it had not asked.
+            self._upgrade()
+            return
         if self._in_head:
             if self._head_size > MAX_HEAD:
                 self.transport.close()
@@ -165,6 +167,28 @@ class Connection(Sending, HttpToolsProtocol):
                 self._alarm.set(self.head_timeout)
         elif self._short.is_open:
             self._short.wait(self._begin_asgi_late)
+
+    def _feed(self, data: bytes) -> None:
+        """Parses what has come. Raises HttpParserUpgrade at a WebSocket's handshake."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except HttpParserUpgrade as stopped:
+                if self._should_upgrade():
+                    raise
+                data = data[stopped.args[0] :]
+            self._ignore_upgrade()
+
+    def _ignore_upgrade(self) -> None:
+        """Reads the head anew as if it did not ask for what is not spoken here (RFC 9110, 7.8): the
+        parser would leave its body, if it has one, to be the next request."""
+        verb, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (verb, self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = HttpRequestParser(self)  # the old one parses nothing behind a last request
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        self.parser.feed_data(b"\r\n".join((*lines, b"", b"")))
 
     def _should_upgrade(self) -> bool:
         return (
@@ -177,6 +201,7 @@ class Connection(Sending, HttpToolsProtocol):
     def _upgrade(self) -> None:
         """Hands the connection over to ``websocket.py``, for good."""
         self._alarm.stop()
+        self._begin_asgi()  # only makes the scope
         self.handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -76,6 +77,8 @@ SHORT = {
     "a priority": post("/desk/echo", NOTE, "priority: u=1, i"),
     "a bad priority": post("/desk/echo", NOTE, "priority: u=seven"),
     "the largest": post("/desk/bare", b"x" * MAX_SHORT, kind="application/octet-stream"),
+    "an upgrade": post("/desk/echo", NOTE, "connection: upgrade", "upgrade: h2c"),
+    "a lone upgrade": post("/desk/echo", NOTE, "upgrade: h2c"),
 }
 ASGI = {
     "larger": post("/desk/bare", b"x" * (MAX_SHORT + 1), kind="application/octet-stream"),
@@ -86,7 +89,6 @@ ASGI = {
     "a query": post("/desk/echo?x=1", NOTE),
     "an escape": post("/desk/ech%6f", NOTE),
     "nowhere": post("/desk/nowhere", NOTE),
-    "an upgrade": post("/desk/echo", NOTE, "connection: upgrade", "upgrade: h2c"),
     "chunks": post("/desk/echo", b"", "transfer-encoding: chunked").replace(
         b"content-length: 0\r\n", b""
     )
@@ -106,6 +108,13 @@ def plain(answer: bytes) -> bytes:
     answer = re.sub(rb"date: [^\r]+", b"date: D", answer)
     answer = re.sub(rb"call-id: [0-9a-f]{32}\r", b"call-id: C\r", answer)
     return re.sub(rb"dur=\d+\.\d\d", b"dur=0", answer)
+
+
+def curl_features() -> str:
+    try:
+        return subprocess.run(["curl", "-V"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return ""
 
 
 class Wire:
@@ -227,7 +236,7 @@ def test_another_asgi_server_would_answer_alike(run: Run, short: str, case: str)
 
 
 def test_pipelined_requests_are_answered_in_order(short: str) -> None:
-    names = [n for n in CASES if n not in ("the last", "an old client", "too large", "an upgrade")]
+    names = [n for n in CASES if n not in ("the last", "an old client", "too large")]
     names.remove("a head")  # has no body to tell its end by
     alone = {name: plain(one(short, CASES[name])) for name in names}
     mixed = [*names, *reversed(names), *(["a call"] * 10)]
@@ -253,6 +262,83 @@ def test_a_fast_call_waits_for_the_slow_one_before_it(short: str) -> None:
             opened.file = opened.sock.makefile("rb")
             bodies = [opened.answer().partition(b"\r\n\r\n")[2] for _ in range(3)]
             assert bodies == [b"1", b'{"text":"hi","count":1}', b'"ding"']
+
+
+# Upgrades to what is not spoken here: as if they had not been asked for (RFC 9110, 7.8)
+
+H2C = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAA\r\n"
+"""What curl --http2 and Java's HttpClient send with every request."""
+
+WITHIN = post("/desk/echo", b'{"text": "smuggled"}')
+SMUGGLED = post("/desk/bare", WITHIN, kind="application/octet-stream")
+"""A call whose file is a call."""
+
+
+def asking(request: bytes, lines: bytes = H2C) -> bytes:
+    return request.replace(b"host: a\r\n", b"host: a\r\n" + lines, 1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_who_asks_for_an_upgrade_is_answered_as_any(short: str, ways: list[str], case: str) -> None:
+    asked = [CASES[case], asking(CASES[case])]
+    answers = [plain(one(short, request)) for request in asked]
+    assert answers[0].startswith(b"HTTP/1.1 ")
+    assert answers[0] == answers[1]
+    assert ways[0] == ways[1]
+
+
+def test_an_upgrades_body_is_not_the_next_request(short: str) -> None:
+    with wire(short) as opened:
+        opened.send(asking(SMUGGLED).removesuffix(WITHIN))
+        opened.send(WITHIN)
+        opened.send(GOOD)
+        assert opened.answer().endswith(b"\r\n\r\n%d" % len(WITHIN))
+        assert opened.answer().endswith(b'{"text":"hi","count":1}')
+
+
+def test_an_upgrade_may_be_cut_anywhere_on_its_way(short: str) -> None:
+    request = asking(SMUGGLED)
+    with wire(short) as opened:
+        opened.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for cut in range(1, len(request)):
+            opened.send(request[:cut])
+            opened.send(request[cut:] + GOOD)
+            assert opened.answer().endswith(b"\r\n\r\n%d" % len(WITHIN)), cut
+            assert opened.answer().endswith(b'{"text":"hi","count":1}'), cut
+
+
+@pytest.mark.skipif(" HTTP2 " not in curl_features(), reason="no curl that speaks HTTP/2")
+def test_curl_may_ask_for_http_2(short: str) -> None:
+    kind = "content-type: application/octet-stream"
+    for size in (0, 1, MAX_SHORT + 1, 140_000):
+        done = subprocess.run(
+            ["curl", "-s", "--http2", "-H", kind, "--data-binary", "@-", short + "/desk/bare"],
+            input=b"x" * size,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        assert done.stdout == b"%d" % size
+
+
+def test_a_websocket_that_waits_behind_a_call_is_none(short: str) -> None:
+    lines = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    plainly = b"GET /calls HTTP/1.1\r\nhost: a\r\n\r\n"
+    with wire(short) as opened:
+        opened.send(post("/desk/wait", b"1") + asking(plainly, lines) + GOOD)
+        assert desk.hold.began.wait(10)
+        desk.hold.go.set()
+        assert opened.answer().endswith(b"\r\n1")
+        assert plain(opened.answer()) == plain(one(short, plainly))
+        assert opened.answer().endswith(b'{"text":"hi","count":1}')
+
+
+@pytest.mark.parametrize("target", ["/desk/find", "http://a/desk/find", "a:443"])
+def test_a_tunnel_is_refused_for_good(short: str, target: str) -> None:
+    with wire(short) as opened:
+        opened.send(post(target, GOOD, verb="CONNECT"))
+        assert opened.answer().startswith(b"HTTP/1.1 400 ")
+        assert opened.answer() == b"", "what follows may be meant for the tunnel"
 
 
 # Without sockets: every place that a request can be cut at
@@ -333,6 +419,36 @@ def test_a_request_may_come_in_pieces(run: Run, case: str) -> None:
             await main()
 
     run(started())
+
+
+def test_upgrades_among_other_requests_may_come_in_pieces(run: Run) -> None:
+    names = ["a call", "chunks", "a get", "an escape", "not JSON", "nowhere", "the last"]
+    requests = [SMUGGLED, *(CASES[name] for name in names)]
+
+    async def answers(data: bytes, cuts: list[int]) -> bytes:
+        made, transport = connect(app)
+        for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
+            made.data_received(data[start:end])
+        await until(lambda: transport.is_closed)
+        made.connection_lost(None)
+        assert transport.written.count(b"HTTP/1.1 ") == len(requests)
+        return plain(transport.written)
+
+    async def main() -> None:
+        async with app:
+            data = b"".join(requests)
+            whole = await answers(data, [])
+            assert await answers(data, list(range(1, len(data)))) == whole
+            data = b"".join(
+                asking(request) if at != 1 else request for at, request in enumerate(requests)
+            )
+            assert await answers(data, []) == whole
+            assert await answers(data, list(range(1, len(data)))) == whole
+            for cut in range(1, len(data)):
+                assert await answers(data, [cut]) == whole, cut
+
+    app = App(Desk, workers=0, drain=1)
+    run(main())
 
 
 def test_a_body_that_dawdles_is_waited_for_elsewhere(
