@@ -7,6 +7,7 @@ import 'dart:typed_data';
 
 import 'package:mothlight/generated.dart';
 import 'package:mothlight/src/body.dart';
+import 'package:mothlight/testing.dart';
 
 import 'harness.dart';
 
@@ -114,6 +115,63 @@ void main() {
     equal((await encodeBody(bare, 20)).query, 'count=20');
     equal((await encodeBody(bare, absent)).query, '');
     equal((await encodeBody(_method(verb: 'DELETE'), absent)).query, '');
+  });
+
+  test('what a query cannot say is not sent as something else', () async {
+    const form = [
+      FormField('labels', FormKind.text, isList: true),
+      FormField('tags', FormKind.text, isList: true, emptyIsAbsent: true),
+      FormField('text', FormKind.text),
+      FormField('order', FormKind.text, nullIsEmpty: true),
+      FormField('note', FormKind.text, nullIsAbsent: true),
+    ];
+    for (final verb in ['GET', 'DELETE']) {
+      final method = _method(verb: verb, form: form);
+      for (final (message, unsaid) in [
+        ({'labels': <String>[], 'tags': <String>[]}, '{"labels":[]}'),
+        ({'labels': null}, '{"labels":null}'),
+        ({'text': null, 'note': null}, '{"text":null}'),
+        ({'order': ''}, '{"order":""}'), // it would be null
+        ({'labels': <int>[], 'text': null}, '{"labels":[],"text":null}'),
+      ]) {
+        final error = await throws<ArgumentError>(
+          () => encodeBody(method, message),
+        );
+        check('$error'.contains('a query cannot say $unsaid: '), '$error');
+        check('$error'.contains('a POST can'), '$error');
+      }
+      final said = await encodeBody(method, {
+        'labels': [''],
+        'tags': <String>[],
+        'text': '',
+        'order': null,
+        'note': null,
+      });
+      equal(said.query, 'labels=&text=&order=');
+      final bare = _method(
+        verb: verb,
+        parameter: 'text',
+        form: const [FormField('text', FormKind.text)],
+      );
+      await throws<ArgumentError>(() => encodeBody(bare, null));
+    }
+  });
+
+  test('a call that a query cannot say ends before it is sent', () async {
+    final adapter = ScriptedAdapter([]);
+    final transport = Transport(Uri.parse('http://test'), adapter: adapter);
+    final method = _method(
+      verb: 'GET',
+      form: const [FormField('labels', FormKind.text, isList: true)],
+    );
+    final message = {'labels': <String>[]};
+    await throws<ArgumentError>(() => transport.unary(method, message));
+    await throws<ArgumentError>(() => transport.begin(method, message));
+    await throws<ArgumentError>(
+      () => transport.serverStream(method, message).toList(),
+    );
+    equal(adapter.requests, <Object>[]);
+    transport.close();
   });
 
   test('files are parts, and the other fields too', () async {

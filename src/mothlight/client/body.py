@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
@@ -71,17 +72,20 @@ class AsyncUpload:
 
 
 def encode(method: Method[Any, Any, Any], message: Any) -> Body:
-    """The body of a call. Raises InvalidRequest where the message does not fit the method, and
-    what its files raise (UnsupportedMedia, PayloadTooLarge)."""
+    """The body of a call. Raises InvalidRequest where the message does not fit the method, or a
+    query cannot say it, and what its files raise (UnsupportedMedia, PayloadTooLarge)."""
     if isinstance(method.input.node, Nothing):
         return Body()
     made = payload(method, message)
     if method.verb in ("GET", "DELETE"):
-        found, _ = _items(method, made)
-        return Body(query=urlencode([(name, value) for name, value in found]))
+        items, unsaid = _items(method, made)
+        if unsaid and (lost := _lost(method, made, unsaid)):
+            raise InvalidRequest(errors=lost)
+        return Body(query=urlencode(items))
     if made.media:
-        items, whole = _items(method, made)
-        if whole and len(items) <= MAX_PARTS:
+        items, unsaid = _items(method, made)
+        carried = sum(isinstance(value, tuple) for _, value in items)
+        if not unsaid and carried == len(made.media) and len(items) <= MAX_PARTS:
             return _multipart(items)
     return Body(content_type="application/json", pieces=(inline(made),))
 
@@ -103,31 +107,59 @@ def payload(method: Method[Any, Any, Any], message: Any) -> Payload:
 # Forms: the inverse of codec.form
 
 
-def _items(method: Method[Any, Any, Any], payload: Payload) -> tuple[list[tuple[str, Value]], bool]:
-    """The names and values of a message as a form has them, and whether they say all of it."""
+def _items(
+    method: Method[Any, Any, Any], payload: Payload
+) -> tuple[list[tuple[str, Value]], dict[str, Any]]:
+    """The names and values of a message as a form has them, and the fields that a form cannot say:
+    it leaves them out, and they are not known to be the defaults."""
     value = from_json(payload.json)
     fields = {method.parameter: value} if method.is_bare else value
     items: list[tuple[str, Value]] = []
-    whole, types = True, method.input.types
+    unsaid: dict[str, Any] = {}
     for name, node, required in method.fields:
         if name in fields:
-            values = _values(node, fields[name], payload, types)
-            if values is None:  # left out; right where that means the same
-                whole = whole and not required and _default(method, name) == fields[name]
-            else:
+            values = _values(node, fields[name], payload, method.input.types)
+            if values is not None:
                 items += [(name, value) for value in values]
-    carried = sum(isinstance(value, tuple) for _, value in items)
-    return items, whole and carried == len(payload.media)
+            elif required or _default(method, name) != fields[name]:
+                unsaid[name] = fields[name]
+    return items, unsaid
+
+
+def _lost(
+    method: Method[Any, Any, Any], payload: Payload, unsaid: dict[str, Any]
+) -> list[dict[str, str]]:
+    """What a query would lose by leaving these fields out. The value of a default factory only the
+    class knows: it reads the message without them."""
+    required = {name for name, _, is_required in method.fields if is_required}
+    found: dict[str, Any] = {}
+    if not method.is_bare:
+        value = from_json(payload.json)
+        rest = {k: v for k, v in value.items() if k in required or k not in unsaid}
+        with suppress(InvalidRequest):  # a validator of its own needs one of them
+            read = method.input.decode(Payload(to_json(rest)))
+            found = from_json(method.input.encode(read).json)
+    return [
+        {
+            "path": name,
+            "message": f"a query cannot say {value!r}: it would be left out, which says something "
+            "else; a POST can",
+        }
+        for name, value in unsaid.items()
+        if name in required or found.get(name, ...) != value
+    ]
 
 
 def _values(node: Node, value: Any, payload: Payload, types: Types) -> list[Value] | None:
+    """The values of a field; None where no form can say this one."""
     inner = present(node)
-    many = isinstance(inner, ListOf) and not is_json(inner.item, types)
-    if value is None and isinstance(node, Nullable):
-        return None if many or is_text(inner) else [""]
-    if many:
-        assert isinstance(inner, ListOf)
+    if isinstance(inner, ListOf) and not is_json(inner.item, types):
         return [_value(inner.item, item, payload, types) for item in value or ()] or None
+    if isinstance(node, Nullable):
+        if value is None:
+            return None if is_text(inner) else [""]
+        if value == "" and not is_text(inner):  # which is null in a form
+            return None
     return [_value(inner, value, payload, types)]
 
 

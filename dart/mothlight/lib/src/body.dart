@@ -54,19 +54,32 @@ final class RequestBody {
       contentType == null ? null : _Sending(this, onProgress).stream;
 }
 
-/// The body of a call of [method] with [message]. Throws what the message's
-/// files throw when they are read.
+/// The body of a call of [method] with [message]. Throws [ArgumentError] where
+/// a query cannot say it, and what its files throw when they are read.
 Future<RequestBody> encodeBody<I, O>(Method<I, O> method, I message) async {
   final value = method.encode(message);
   if (identical(value, absent)) return const RequestBody();
   final form = method.form;
   if (method.verb == 'GET' || method.verb == 'DELETE') {
-    final (entries, _) = formEntries(form ?? const [], method.parameter, value);
+    final (entries, unsaid) = formEntries(
+      form ?? const [],
+      method.parameter,
+      value,
+    );
+    if (unsaid.isNotEmpty) {
+      throw ArgumentError(
+        'a query cannot say ${jsonEncode(unsaid)}: it would be left out, which '
+            'says something else; a POST can',
+        'message',
+      );
+    }
     return RequestBody(query: encodeQuery(entries));
   }
   if (form != null && hasFile(value)) {
-    final (entries, isWhole) = formEntries(form, method.parameter, value);
-    if (isWhole && entries.length <= maxParts) return encodeMultipart(entries);
+    final (entries, unsaid) = formEntries(form, method.parameter, value);
+    if (unsaid.isEmpty && entries.length <= maxParts) {
+      return encodeMultipart(entries);
+    }
   }
   return RequestBody.json(value);
 }

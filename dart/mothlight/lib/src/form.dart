@@ -9,9 +9,9 @@ import 'random_id.dart';
 /// A name with a text or a [FileData], as a form or a query has them.
 typedef FormEntry = (String, Object);
 
-/// The entries of a message as [form] has them, and whether they say all of
-/// it. [parameter] names the one value of a message that is no object.
-(List<FormEntry>, bool) formEntries(
+/// The entries of a message as [form] has them, and the fields that no form can
+/// say. [parameter] names the one value of a message that is no object.
+(List<FormEntry>, Map<String, Object?>) formEntries(
   List<FormField> form,
   String? parameter,
   Object? message,
@@ -22,16 +22,16 @@ typedef FormEntry = (String, Object);
     _ => throw ArgumentError.value(message, 'message', 'is no object'),
   };
   final entries = <FormEntry>[];
-  var isWhole = true;
+  final unsaid = <String, Object?>{};
   for (final field in form) {
     if (!members.containsKey(field.name)) continue;
     final values = _values(field, members[field.name]);
-    isWhole = isWhole && values != null;
+    if (values == null) unsaid[field.name] = members[field.name];
     entries.addAll([
       for (final value in values ?? const []) (field.name, value),
     ]);
   }
-  return (entries, isWhole);
+  return (entries, unsaid);
 }
 
 /// The values of a field; null where no form can say this one.
@@ -40,6 +40,7 @@ List<Object>? _values(FormField field, Object? value) {
     if (field.nullIsAbsent) return const [];
     return field.nullIsEmpty ? const [''] : null;
   }
+  if (field.nullIsEmpty && value == '') return null; // it would be null
   if (!field.isList) return _single(field.kind, value);
   final items = value as List<Object?>;
   if (items.isEmpty) return field.emptyIsAbsent ? const [] : null;
