@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
+from pydantic import RootModel
+
 from ..media.limits import Limits
 
 Kind = Literal[
@@ -193,6 +195,8 @@ def present(node: Node) -> Node:
 
 def leaves(node: Node, value: Any, types: Types, path: str = "") -> Iterator[tuple[Any, Any, str]]:
     """(leaf node, value, path) of each scalar and file in a message."""
+    while isinstance(value, RootModel):  # its node is that of its root
+        value = value.root
     match node:
         case Scalar() | Choice() | MediaType() | Nothing():
             yield node, value, path
