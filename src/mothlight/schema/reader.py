@@ -15,13 +15,14 @@ from collections import abc
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, RootModel, TypeAdapter
+from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
-from pydantic_core import from_json, to_json, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from ..errors import DefinitionError
 from ..media.file import Media
 from ..media.limits import Limits
+from .fields import Entry, deprecation, entries, resolve, unknown
 from .tree import (
     Choice,
     Enum,
@@ -56,7 +57,6 @@ SCALARS: dict[Any, Kind] = {
 }
 LISTS = (list, tuple, set, frozenset, abc.Sequence, abc.Set)
 MAPS = (dict, abc.Mapping, abc.MutableMapping)
-_ANY: TypeAdapter[Any] = TypeAdapter(Any)
 RULES = (
     "min_length",
     "max_length",
@@ -188,29 +188,26 @@ class Reader:
         name = re.sub(r"\W+(\w?)", lambda m: m[1].upper(), hint.__name__)  # Page[int]: PageInt
         if self._sources.get(name) is hint:
             return Ref(name)
-        if issubclass(hint, BaseModel):
-            return self._message(name, hint, _model_fields(hint), at)
-        if dataclasses.is_dataclass(hint):
-            return self._message(name, hint, _dataclass_fields(hint, at), at)
+        if issubclass(hint, BaseModel) or dataclasses.is_dataclass(hint):
+            return self._message(name, hint, list(entries(hint, at)), at)
         raise _unreadable(hint, where, at)
 
-    def _message(self, name: str, cls: type, entries: Iterable[_Entry], at: Any) -> Node:
-        def read(e: _Entry) -> Field:
+    def _message(self, name: str, cls: type, found: list[Entry], at: Any) -> Node:
+        def read(e: Entry) -> Field:
             node = self.read(e.hint, f"{cls.__name__}.{e.name}", e.metadata, cls)
             return Field(e.name, e.wire, node, e.required, e.default, e.doc, e.deprecated)
 
-        entries = list(entries)
-        wires = [e.wire for e in entries]
+        wires = [e.wire for e in found]
         if twice := next((wire for wire in wires if wires.count(wire) > 1), None):
             raise DefinitionError(
                 f"two fields of {cls.__name__} are called {twice!r} on the wire",
                 "give one of them another alias",
                 at=cls,
             )
-        tags = tuple(read(e) for e in entries if _is_literal(e.hint))
+        tags = tuple(read(e) for e in found if _is_literal(e.hint))
         # A placeholder: the type may contain itself, also in a union, which asks for its tag.
         self._name(Message(name, tags), cls, at)
-        fields = tuple(map(read, entries))
+        fields = tuple(map(read, found))
         self.types[name] = Message(name, fields, _doc(cls))
         return Ref(name)
 
@@ -226,95 +223,10 @@ class Reader:
         return Ref(named.name)
 
 
-@dataclasses.dataclass
-class _Entry:
-    name: str
-    wire: str
-    hint: Any
-    metadata: list[Any]
-    required: bool
-    default: Any
-    doc: str
-    deprecated: str = ""
-
-
-def _model_fields(cls: type[BaseModel]) -> Iterable[_Entry]:
-    cls.model_rebuild(raise_errors=False)  # one that names a later class is not complete yet
-    for name, info in cls.model_fields.items():
-        read = info.validation_alias or info.alias or name
-        written = info.serialization_alias or info.alias or name
-        if read != written:
-            raise DefinitionError(
-                f"{cls.__name__}.{name} is read as {read!r} and written as {written!r}",
-                f"give it one name on the wire:   {name}: ... = Field(alias={written!r})",
-                at=cls,
-            )
-        default = ... if info.default_factory else info.default
-        metadata = [*info.metadata, info]
-        doc = info.description or ""
-        required = info.is_required()
-        yield _Entry(
-            name,
-            str(read),
-            info.annotation,
-            metadata,
-            required,
-            _json(default, required),
-            doc,
-            deprecation(info.deprecated),
-        )
-
-
 def _is_literal(hint: Any) -> bool:
     while get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     return get_origin(hint) is Literal
-
-
-def _dataclass_fields(cls: Any, at: Any) -> Iterable[_Entry]:
-    hints = resolve(cls, at)
-    for entry in dataclasses.fields(cls):
-        if entry.init:
-            required = entry.default is entry.default_factory is dataclasses.MISSING
-            default = ... if entry.default is dataclasses.MISSING else entry.default
-            doc = str(entry.metadata.get("doc", ""))
-            default = _json(default, required)
-            yield _Entry(entry.name, entry.name, hints[entry.name], [], required, default, doc)
-
-
-def deprecation(mark: Any) -> str:
-    """What ``@deprecated("use x")``, ``Field(deprecated="use x")`` or ``deprecated=True`` say."""
-    if not mark:
-        return ""
-    text = getattr(mark, "message", mark)
-    return text if isinstance(text, str) and text else "is deprecated"
-
-
-def resolve(thing: Any, at: Any) -> dict[str, Any]:
-    """The type hints of a class or function, evaluated; a DefinitionError names what is missing."""
-    try:
-        return typing.get_type_hints(thing, include_extras=True)
-    except NameError as error:
-        raise _unknown(f"the type {error.name!r}", at) from error
-
-
-def _unknown(which: str, at: Any) -> DefinitionError:
-    return DefinitionError(
-        f"{which} is not known at run time",
-        "import it outside `if TYPE_CHECKING:`, and define it at the module's top level",
-        at=at,
-    )
-
-
-def _json(default: Any, required: bool) -> Any:
-    if required or default is ...:
-        return None if required else ...
-    try:
-        # In two steps, for a model would write its bytes as its own configuration says.
-        plain = _ANY.dump_python(default, by_alias=True)
-        return from_json(to_json(plain, bytes_mode="base64", inf_nan_mode="strings"))
-    except ValueError:
-        return ...
 
 
 def _scalar(kind: Kind, rules: Mapping[str, Any]) -> Scalar:
@@ -371,7 +283,7 @@ def _shown(hint: Any) -> str:
 
 def _unreadable(hint: Any, where: str, at: Any) -> DefinitionError:
     if isinstance(hint, typing.ForwardRef):
-        return _unknown(f"{where}: the type {hint.__forward_arg__!r}", at)
+        return unknown(f"{where}: the type {hint.__forward_arg__!r}", at)
     shown = _shown(hint)
     if "ndarray" in shown or "Tensor" in shown:
         mend = "return numbers as list[float] (x.tolist()), or raw values as bytes (x.tobytes())"
@@ -382,3 +294,6 @@ def _unreadable(hint: Any, where: str, at: Any) -> DefinitionError:
     else:
         mend = "write a pydantic model or a dataclass:   class Review(BaseModel): text: str"
     return DefinitionError(f"{where} is {shown}, which has no form on the wire", mend, at=at)
+
+
+__all__ = ["SCALARS", "Reader", "deprecation", "resolve"]
