@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import from_json, to_json
 
 from ..errors import DefinitionError
+from .serializers import check_class, serializers
 
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 
@@ -33,6 +34,7 @@ class Entry:
 
 def entries(cls: Any, at: Any) -> Iterable[Entry]:
     """The fields of a model or a dataclass."""
+    check_class(cls)
     if issubclass(cls, BaseModel):
         cls.model_rebuild(raise_errors=False)  # one that names a later class is not complete yet
         return _pydantic_entries(cls)
@@ -45,10 +47,20 @@ def entries(cls: Any, at: Any) -> Iterable[Entry]:
 def _pydantic_entries(cls: Any) -> Iterable[Entry]:
     found: dict[str, FieldInfo] = cls.__pydantic_fields__
     standard = getattr(cls, "__dataclass_fields__", {})
+    config = getattr(cls, "model_config", None) or getattr(cls, "__pydantic_config__", None) or {}
     for name, info in found.items():
         if info.init is False:
             continue
+        if info.exclude or info.init_var or getattr(info, "exclude_if", None):
+            raise DefinitionError(
+                f"{cls.__name__}.{name} is read, but left out of what is written",
+                "write one model for what comes in and one for what goes out; what only the server"
+                f" knows may be private:   _{name}: ... = PrivateAttr()",
+                at=cls,
+            )
         read = info.validation_alias or info.alias or name
+        if not config.get("validate_by_alias", True):
+            read = name
         written = info.serialization_alias or info.alias or name
         if read != written:
             raise DefinitionError(
@@ -62,7 +74,7 @@ def _pydantic_entries(cls: Any) -> Iterable[Entry]:
             name,
             str(read),
             info.annotation,
-            [*info.metadata, info],
+            [*info.metadata, info, *serializers(cls, name)],
             required,
             _json(default, required),
             info.description or (_doc(standard[name]) if name in standard else ""),
@@ -78,7 +90,7 @@ def _dataclass_entries(cls: Any, at: Any) -> Iterable[Entry]:
         name, hint, default = entry.name, hints[entry.name], entry.default
         said = [default, *_metadata(hint)]
         if isinstance(default, FieldInfo) or any(
-            info.alias or info.validation_alias or info.serialization_alias
+            info.alias or info.validation_alias or info.serialization_alias or info.exclude
             for info in said
             if isinstance(info, FieldInfo)
         ):

@@ -23,6 +23,7 @@ from ..errors import DefinitionError
 from ..media.file import Media
 from ..media.limits import Limits
 from .fields import Entry, deprecation, entries, resolve, unknown
+from .serializers import Serializer, check_metadata, check_returned, returned
 from .tree import (
     Choice,
     Enum,
@@ -84,6 +85,21 @@ class Reader:
         while get_origin(hint) is Annotated:
             hint, *inner = get_args(hint)
             metadata = [*inner, *metadata]
+        check_metadata(metadata, where, at)
+        written = [m for m in metadata if isinstance(m, Serializer)]
+        others = [m for m in metadata if not isinstance(m, Serializer)]
+        node = self._read(hint, where, others, at)
+        for serializer in written:
+            check_returned(self._returned(serializer, where), node, where, at)
+        return node
+
+    def _returned(self, serializer: Serializer, where: str) -> Node | None:
+        try:
+            return self.read(returned(serializer), where)
+        except DefinitionError:
+            return None
+
+    def _read(self, hint: Any, where: str, metadata: list[Any], at: Any) -> Node:
         if hasattr(hint, "__value__"):  # type Score = float   (Python 3.12)
             return self.read(hint.__value__, where, metadata, at)
         origin, args = get_origin(hint), get_args(hint)
@@ -183,8 +199,8 @@ class Reader:
             members = {member.name: to_jsonable_python(member) for member in hint}
             return self._name(Enum(hint.__name__, members, _doc(hint)), hint, at)
         if issubclass(hint, RootModel):
-            root = hint.model_fields["root"]
-            return self.read(root.annotation, where, [*root.metadata, *metadata], at)
+            (root,) = entries(hint, at)
+            return self.read(root.hint, where, [*root.metadata, *metadata], at)
         name = re.sub(r"\W+(\w?)", lambda m: m[1].upper(), hint.__name__)  # Page[int]: PageInt
         if self._sources.get(name) is hint:
             return Ref(name)
