@@ -173,19 +173,30 @@ class Reader:
         return self._name(Union(wanted or name, tag, mapping), (tag, tuple(mapping.items())), at)
 
     def _tag(self, messages: list[Message], where: str, at: Any) -> tuple[str, dict[str, str]]:
-        for candidate in messages[0].fields:
+        first, respelled = messages[0], None
+        for candidate in first.fields:
             mapping: dict[str, str] = {}
             for message in messages:
                 match = next((f for f in message.fields if f.name == candidate.name), None)
                 if match is None or not isinstance(match.type, Choice):
                     break
-                for value in match.type.values:
-                    mapping.setdefault(str(value), message.name)
+                if match.wire != candidate.wire:
+                    respelled = DefinitionError(
+                        f"{where} is told by {match.name}, which is called {candidate.wire!r} in "
+                        f"{first.name} and {match.wire!r} in {message.name}",
+                        "give it one name on the wire:   "
+                        f'{match.name}: Literal[...] = Field(alias="{candidate.wire}")',
+                        at=at,
+                    )
+                    break
+                values = [str(value) for value in match.type.values]
+                if not mapping.keys().isdisjoint(values):
+                    break
+                mapping.update(dict.fromkeys(values, message.name))
             else:
-                if len(set(mapping.values())) == len(messages):
-                    return candidate.wire, mapping
+                return candidate.wire, mapping
         names = ", ".join(message.name for message in messages)
-        raise DefinitionError(
+        raise respelled or DefinitionError(
             f"{where} is one of {names}, and no field tells which",
             f'give each a tag:   kind: Literal["{messages[0].name.lower()}"]'
             f'   kind: Literal["{messages[1].name.lower()}"]',

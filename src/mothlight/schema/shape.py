@@ -33,6 +33,7 @@ from .tree import (
     Types,
     Union,
     leaves,
+    tag_attribute,
 )
 
 T = TypeVar("T")
@@ -295,10 +296,17 @@ def _read_scalars(node: Node, raw: Any, types: Types, path: str) -> Any:
         case Ref(name), dict():
             named = types[name]
             if isinstance(named, Union):
-                variant = named.variants.get(str(raw.get(named.tag)))
-                return raw if variant is None else _read_scalars(Ref(variant), raw, types, path)
+                tag = raw.get(named.tag, raw.get(tag_attribute(named, types)))
+                variant = named.variants.get(str(tag))
+                if variant is None:  # pydantic would guess, and might take base64 for bytes
+                    path = f"{path}.{named.tag}" if path else named.tag
+                    message = f"is one of {', '.join(map(repr, named.variants))}"
+                    raise InvalidRequest(errors=[{"path": path, "message": message}])
+                return _read_scalars(Ref(variant), raw, types, path)
             if isinstance(named, Message):
-                inner = {entry.wire: entry.type for entry in named.fields}
+                # A model may take a field by its name in Python, too; others pass over that.
+                inner = {entry.name: entry.type for entry in named.fields}
+                inner |= {entry.wire: entry.type for entry in named.fields}
                 return {
                     k: _read_scalars(inner[k], x, types, f"{path}.{k}" if path else k)
                     if k in inner

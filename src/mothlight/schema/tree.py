@@ -181,7 +181,7 @@ def _limits(limits: Limits) -> dict[str, Json]:
     }
 
 
-def _attribute(union: Union, types: Types) -> str:
+def tag_attribute(union: Union, types: Types) -> str:
     """The name in Python of a union's tag, which an alias may spell otherwise on the wire."""
     message = types[next(iter(union.variants.values()))]
     fields_ = message.fields if isinstance(message, Message) else ()
@@ -212,7 +212,7 @@ def leaves(node: Node, value: Any, types: Types, path: str = "") -> Iterator[tup
         case Ref(name):
             named = types[name]
             if isinstance(named, Union):
-                tag = getattr(value, _attribute(named, types))
+                tag = getattr(value, tag_attribute(named, types))
                 named = types[named.variants[str(getattr(tag, "value", tag))]]
             if isinstance(named, Message):
                 for entry in named.fields:
