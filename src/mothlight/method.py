@@ -222,7 +222,7 @@ class Method(Generic[I, O, F]):
         if self.http is not None:
             verb, _, path = self.http.partition(" ")
             right = verb in VERBS and re.fullmatch(r"/[\w\-./~]*", path) and not path.endswith("//")
-            if not right:
+            if not right or not {".", ".."}.isdisjoint(path.split("/")):  # clients resolve these
                 raise DefinitionError(
                     f"{self.qualname} has http={self.http!r}",
                     'write a verb and a fixed path:   http="GET /stream_numbers"'

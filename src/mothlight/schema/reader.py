@@ -7,6 +7,7 @@ import datetime
 import decimal
 import enum
 import inspect
+import math
 import re
 import types
 import typing
@@ -41,6 +42,7 @@ from .tree import (
     Scalar,
     Types,
     Union,
+    present,
 )
 
 SCALARS: dict[Any, Kind] = {
@@ -77,6 +79,7 @@ class Reader:
     def __init__(self) -> None:
         self.types: Types = {}
         self._sources: dict[str, Any] = {}
+        self._open: dict[Any, int] = {}  # what has no name of its own → the names known before it
 
     def read(self, hint: Any, where: str, metadata: Iterable[Any] = (), at: Any = None) -> Node:
         """The node of a type hint. ``where`` names it in an error, ``at`` is the user's class or
@@ -101,7 +104,7 @@ class Reader:
 
     def _read(self, hint: Any, where: str, metadata: list[Any], at: Any) -> Node:
         if hasattr(hint, "__value__"):  # type Score = float   (Python 3.12)
-            return self.read(hint.__value__, where, metadata, at)
+            return self._nameless(hint, hint.__value__, where, metadata, at)
         origin, args = get_origin(hint), get_args(hint)
         rules = _rules(metadata)
         if hint is None or hint is type(None):
@@ -136,13 +139,28 @@ class Reader:
                 at=at,
             )
         unique = origin in (set, frozenset, abc.Set)
-        return ListOf(self.read(args[0], f"an item of {where}", (), at), rules, unique)
+        item = self.read(args[0], f"an item of {where}", (), at)
+        if unique and not self._is_value(args[0], item):
+            raise DefinitionError(
+                f"{where} is {_shown(hint)}, a set of what is no single value",
+                f"write   list[{_shown(args[0])}]   for clients cannot compare such items",
+                at=at,
+            )
+        return ListOf(item, rules, unique)
+
+    def _is_value(self, hint: Any, node: Node) -> bool:
+        """Whether items can stand in a set, here and in clients."""
+        hint = _unannotated(hint)
+        classes = map(_unannotated, (hint, *get_args(hint)))
+        if any(isinstance(cls, type) and issubclass(cls, RootModel) for cls in classes):
+            return False
+        node = present(node)
+        named = isinstance(node, Ref) and isinstance(self.types[node.name], Enum)
+        return named or isinstance(node, Scalar | Choice)
 
     def _map(self, args: Any, where: str, rules: Any, at: Any) -> Node:
         key = args[0] if args else None
-        while get_origin(key) is Annotated:
-            key = get_args(key)[0]
-        if key is not str:
+        if _unannotated(key) is not str:
             raise DefinitionError(
                 f"{where} is a map without str keys", "write   dict[str, float]", at=at
             )
@@ -207,17 +225,29 @@ class Reader:
 
     def _class(self, hint: type, where: str, metadata: list[Any], at: Any) -> Node:
         if issubclass(hint, enum.Enum):
-            members = {member.name: to_jsonable_python(member) for member in hint}
-            return self._name(Enum(hint.__name__, members, _doc(hint)), hint, at)
+            return self._name(Enum(hint.__name__, _members(hint), _doc(hint)), hint, at)
         if issubclass(hint, RootModel):
             (root,) = entries(hint, at)
-            return self.read(root.hint, where, [*root.metadata, *metadata], at)
+            return self._nameless(hint, root.hint, where, [*root.metadata, *metadata], at)
         name = re.sub(r"\W+(\w?)", lambda m: m[1].upper(), hint.__name__)  # Page[int]: PageInt
         if self._sources.get(name) is hint:
             return Ref(name)
         if issubclass(hint, BaseModel) or dataclasses.is_dataclass(hint):
             return self._message(name, hint, list(entries(hint, at)), at)
         raise _unreadable(hint, where, at)
+
+    def _nameless(self, hint: Any, inner: Any, where: str, metadata: list[Any], at: Any) -> Node:
+        """What a RootModel or an alias holds; only by way of a named type may that be itself."""
+        if self._open.get(hint) == len(self._sources):
+            raise DefinitionError(
+                f"{hint.__name__} holds itself, and only a message can",
+                f"write   class {hint.__name__}(BaseModel): children: list[{hint.__name__}] = []",
+                at=hint,
+            )
+        self._open[hint] = len(self._sources)
+        node = self.read(inner, where, metadata, at)
+        self._open.pop(hint, None)
+        return node
 
     def _message(self, name: str, cls: type, found: list[Entry], at: Any) -> Node:
         def read(e: Entry) -> Field:
@@ -251,9 +281,34 @@ class Reader:
 
 
 def _is_literal(hint: Any) -> bool:
+    return get_origin(_unannotated(hint)) is Literal
+
+
+def _unannotated(hint: Any) -> Any:
     while get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
-    return get_origin(hint) is Literal
+    return hint
+
+
+def _members(cls: type[enum.Enum]) -> dict[str, Any]:
+    """The members of an enum as they are on the wire."""
+    mend = f'write   class {cls.__name__}(Enum): RED = "red"'
+    if issubclass(cls, enum.Flag):
+        what = "is a flag, and what is made of two of its members has no name"
+        mend = f"make it an Enum, and take several in a set:   set[{cls.__name__}]"
+        raise DefinitionError(f"{cls.__name__} {what}", mend, at=cls)
+    members = {member.name: member.value for member in cls}
+    if not members:
+        raise DefinitionError(f"{cls.__name__} has no members", mend, at=cls)
+    for name, value in members.items():
+        is_real = isinstance(value, float) and math.isfinite(value)
+        if not (is_real or value is None or isinstance(value, str | int)):
+            raise DefinitionError(
+                f"{cls.__name__}.{name} is {value!r}; from the wire come strings and numbers alone",
+                mend,
+                at=cls,
+            )
+    return {name: to_jsonable_python(value) for name, value in members.items()}
 
 
 def _scalar(kind: Kind, rules: Mapping[str, Any]) -> Scalar:
@@ -311,6 +366,12 @@ def _shown(hint: Any) -> str:
 def _unreadable(hint: Any, where: str, at: Any) -> DefinitionError:
     if isinstance(hint, typing.ForwardRef):
         return unknown(f"{where}: the type {hint.__forward_arg__!r}", at)
+    if type(hint).__name__ == "PydanticRecursiveRef":
+        return DefinitionError(
+            f"{where} is its own generic class again, which pydantic does not resolve",
+            "write it out for one type:   class IntPage(BaseModel): next: IntPage | None = None",
+            at=at,
+        )
     shown = _shown(hint)
     if "ndarray" in shown or "Tensor" in shown:
         mend = "return numbers as list[float] (x.tolist()), or raw values as bytes (x.tobytes())"
