@@ -7,6 +7,7 @@ Each field is an argument of ``App(...)``, an environment variable (``MOTHLIGHT_
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,10 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
+)
+
+_ORIGIN = re.compile(
+    r"(?!https:.*:443$|http:.*:80$)[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
 )
 
 
@@ -153,6 +158,18 @@ class Settings(BaseSettings):
     def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for proxy in value:
             ipaddress.ip_network(proxy, strict=False)  # ValueError says what is wrong with it
+        return value
+
+    @field_validator("cors")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin not in ("*", "null") and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is not an origin as browsers send it: https://app.example, in "
+                    "small letters, with a port only where it is not the usual one, and without a "
+                    "path; name each host, or write * for any"
+                )
         return value
 
     @field_validator("log_level", mode="before")

@@ -56,6 +56,27 @@ def test_origins_are_a_list(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
+    "origin",
+    ["*", "null", "http://localhost:5000", "https://xn--bcher-kva.example", "http://[::1]:8080",
+     "capacitor://localhost", "https://a_b.example:8443", "http://10.0.0.1:443"],
+)  # fmt: skip
+def test_an_origin_is_as_browsers_send_it(origin: str) -> None:
+    assert Settings(cors=(origin,)).cors == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["app.example", "https://app.example/", "https://*.app.example", "https://App.example",
+     "https://app.example:443", "http://app.example:80", "https://app.example/page", "https://",
+     "https://me@app.example", "https://bücher.example", "https://app.example https://b.example"],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    with pytest.raises(ValidationError, match="as browsers send it") as caught:
+        Settings(cors=("https://right.example", origin))
+    assert repr(origin) in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "wrong",
     [{"port": 70_000}, {"workers": -1}, {"grace": -1}, {"timeout": 0}, {"max_body": 0},
      {"colour": "red"}, {"max_depth": 0}, {"drain": "inf"}, {"keep_alive": "inf"}, {"device": ""}],
