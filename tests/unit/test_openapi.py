@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import datetime
+import decimal
 import json
 import math
 import uuid
 from typing import Annotated, Any, Literal
 
+import httpx
 import httpx2
 import jsonschema
 import openapi_spec_validator as validators
@@ -23,6 +25,7 @@ from mothlight import App, Code, Error, Image, method, service
 from mothlight.contracts import openapi
 from mothlight.errors import BUILT_IN, InvalidRequest, RouteNotFound, Unauthenticated
 from mothlight.service import Service
+from mothlight.testing import TestClient
 from services.kitchen import (
     Boil,
     Kitchen,
@@ -495,3 +498,40 @@ def test_a_secured_server_says_so() -> None:
     assert made["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     assert made["security"] == [{"bearer": []}]
     assert "401" in made["paths"]["/kitchen/bell"]["post"]["responses"]
+
+
+class Price(BaseModel):
+    price: decimal.Decimal
+
+
+@service
+class Till:
+    @method
+    def exact(self, price: Price) -> Price:
+        return Price(price=price.price.quantize(decimal.Decimal("1e-8")))
+
+    @method
+    def large(self) -> Price:
+        return Price(price=decimal.Decimal("-1.5E+40"))
+
+
+def test_decimals_match_their_pattern_in_both_directions() -> None:
+    document = openapi.build([Service.of(Till)])
+    registry: Registry[Any] = Registry().with_resource(
+        "urn:api", Resource(contents=document, specification=DRAFT202012)
+    )
+    checked = jsonschema.Draft202012Validator(
+        {"$ref": "urn:api#/components/schemas/Price"}, registry=registry
+    )
+    with TestClient(Till) as client:
+        for path, sent, given in (
+            ("exact", "0", "0E-8"),
+            ("exact", "1e2", "100.00000000"),
+            ("large", "0", "-1.5E+40"),
+        ):
+            checked.validate({"price": sent})
+            answer = httpx.post(f"{client.url}/till/{path}", json={"price": sent}).json()
+            assert answer == {"price": given}
+            checked.validate(answer)
+    for wrong in ("e5", "1e", "1e5.5", "NaN", "1 e5", "."):
+        assert not checked.is_valid({"price": wrong})

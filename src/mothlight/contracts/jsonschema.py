@@ -40,6 +40,9 @@ _DURATION = (
     "(T(?=[0-9])([0-9]{1,6}H)?([0-9]{1,6}M)?([0-9]{1,7}([.][0-9]{1,6})?S)?)?$"
 )
 
+# As Python writes it: "0E-8" is a nought of eight places. Its own exponents have seven digits.
+_DECIMAL = r"^-?\d+(\.\d+)?([eE][-+]?\d{1,7})?$"
+
 _SCALARS: dict[str, Schema] = {
     "str": {"type": "string"},
     "int": {"type": "integer"},
@@ -51,7 +54,7 @@ _SCALARS: dict[str, Schema] = {
     "time": {"type": "string", "format": "time"},
     "duration": {"type": "string", "pattern": _DURATION},
     "uuid": {"type": "string", "format": "uuid"},
-    "decimal": {"type": "string", "format": "decimal", "pattern": r"^-?\d+(\.\d+)?$"},
+    "decimal": {"type": "string", "format": "decimal", "pattern": _DECIMAL},
 }
 _TEXT_RULES = {"min_length": "minLength", "max_length": "maxLength", "pattern": "pattern"}
 _NUMBER_RULES = {
