@@ -82,7 +82,7 @@ class Page(BaseModel, Generic[T]):
         (Empty, "Empty has no members", 'RED = "red"'),
         (Right, "Right is a flag", "set[Right]"),
         (Mode, "Mode is a flag", "set[Mode]"),
-        (set[Tag], "a set of what is no single value", "list["),
+        (set[Tag], "a set of what is no single value", "write   list[Tag]"),
         (frozenset[Frozen], "a set of what is no single value", "list["),
         (set[tuple[int, ...]], "a set of what is no single value", "list["),
         (set[File], "a set of what is no single value", "list["),
@@ -100,7 +100,7 @@ def test_what_cannot_be_served_is_refused(hint: Any, what: str, mend: str) -> No
     assert mend in caught.value.mend
 
 
-@pytest.mark.parametrize("hint", [Pair, Empty, Right, Tree])
+@pytest.mark.parametrize("hint", [Pair, Empty, Right, Tree, Page[int]])
 def test_the_line_is_that_of_the_class(hint: Any) -> None:
     with pytest.raises(DefinitionError) as caught:
         Reader().read(hint, "it", at=Tag)

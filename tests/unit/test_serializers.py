@@ -134,7 +134,7 @@ class Seal(BaseModel):
     [
         (Excluded, "Excluded.must is read, but left out", "PrivateAttr()"),
         (ExcludedToo, "ExcludedToo.must is read, but left out", "PrivateAttr()"),
-        (ExcludedHere, "a Field() that ExcludedHere() itself", "pydantic.dataclasses"),
+        (ExcludedHere, "ExcludedHere.must has a Field()", "pydantic.dataclasses"),
         (Passing, "Passing.must is read, but left out", "PrivateAttr()"),
         (ByName, "is read as 'must' and written as 'is-must'", "Field(alias="),
         (Stamped, "Stamped.at has a serializer", "the type that is on the wire"),

@@ -84,6 +84,8 @@ def _pydantic_entries(cls: Any) -> Iterable[Entry]:
 
 def _dataclass_entries(cls: Any, at: Any) -> Iterable[Entry]:
     hints = resolve(cls, at)
+    if getattr(cls, "__pydantic_config__", {}).get("alias_generator"):
+        raise _unheeded(cls, f"{cls.__name__} has an alias_generator")
     for entry in dataclasses.fields(cls):
         if not entry.init:
             continue
@@ -94,14 +96,18 @@ def _dataclass_entries(cls: Any, at: Any) -> Iterable[Entry]:
             for info in said
             if isinstance(info, FieldInfo)
         ):
-            raise DefinitionError(
-                f"{cls.__name__}.{name} has a Field() that {cls.__name__}() itself does not heed",
-                "take pydantic's dataclass:   from pydantic.dataclasses import dataclass",
-                at=cls,
-            )
+            raise _unheeded(cls, f"{cls.__name__}.{name} has a Field()")
         required = default is entry.default_factory is dataclasses.MISSING
         default = _json(... if default is dataclasses.MISSING else default, required)
         yield Entry(name, name, hint, [], required, default, _doc(entry))
+
+
+def _unheeded(cls: Any, what: str) -> DefinitionError:
+    return DefinitionError(
+        f"{what}, which pydantic alone heeds, and {cls.__name__}() itself does not",
+        "take pydantic's dataclass:   from pydantic.dataclasses import dataclass",
+        at=cls,
+    )
 
 
 def _doc(entry: dataclasses.Field[Any]) -> str:

@@ -141,9 +141,10 @@ class Reader:
         unique = origin in (set, frozenset, abc.Set)
         item = self.read(args[0], f"an item of {where}", (), at)
         if unique and not self._is_value(args[0], item):
+            name = getattr(_unannotated(args[0]), "__name__", "Item")
             raise DefinitionError(
                 f"{where} is {_shown(hint)}, a set of what is no single value",
-                f"write   list[{_shown(args[0])}]   for clients cannot compare such items",
+                f"write   list[{name}]   for clients cannot compare such items",
                 at=at,
             )
         return ListOf(item, rules, unique)
@@ -250,8 +251,11 @@ class Reader:
         return node
 
     def _message(self, name: str, cls: type, found: list[Entry], at: Any) -> Node:
+        # Page[int] is made, Page stands in a file.
+        source = getattr(cls, "__pydantic_generic_metadata__", {}).get("origin") or cls
+
         def read(e: Entry) -> Field:
-            node = self.read(e.hint, f"{cls.__name__}.{e.name}", e.metadata, cls)
+            node = self.read(e.hint, f"{cls.__name__}.{e.name}", e.metadata, source)
             return Field(e.name, e.wire, node, e.required, e.default, e.doc, e.deprecated)
 
         wires = [e.wire for e in found]
@@ -259,7 +263,7 @@ class Reader:
             raise DefinitionError(
                 f"two fields of {cls.__name__} are called {twice!r} on the wire",
                 "give one of them another alias",
-                at=cls,
+                at=source,
             )
         tags = tuple(read(e) for e in found if _is_literal(e.hint))
         # A placeholder: the type may contain itself, also in a union, which asks for its tag.
