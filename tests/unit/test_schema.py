@@ -182,6 +182,31 @@ def test_a_union_may_contain_itself_and_name_what_comes_later() -> None:
     assert isinstance(reader.types["Later"], Message)
 
 
+class Wide(BaseModel):
+    size: Literal["wide"] = "wide"
+    kind: Literal["w"] = "w"
+
+
+class Tall(BaseModel):
+    size: Literal["tall"] = "tall"
+    kind: Literal["t"] = "t"
+
+
+def test_the_tag_is_the_discriminator_that_is_named() -> None:
+    class Framed(BaseModel):
+        it: Wide | Tall = Field(discriminator="kind")
+
+    for hint in (Framed, Annotated[Wide | Tall, Field(discriminator="kind")]):
+        reader = Reader()
+        reader.read(hint, "it")
+        union = reader.types["WideOrTall"]
+        assert isinstance(union, Union) and union.tag == "kind"
+    reader = Reader()
+    reader.read(Wide | Tall, "it")
+    union = reader.types["WideOrTall"]
+    assert isinstance(union, Union) and union.tag == "size"
+
+
 class Side(enum.StrEnum):
     LEFT = "left"
     RIGHT = "right"

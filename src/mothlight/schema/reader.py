@@ -186,14 +186,18 @@ class Reader:
                 at=at,
             )
         messages = typing.cast("list[Message]", tagged)
-        tag, mapping = self._tag(messages, where, at)
+        infos = [m for m in metadata if isinstance(m, FieldInfo)]
+        said = next((i.discriminator for i in infos if i.discriminator), None)
+        tag, mapping = self._tag(messages, said, where, at)
         name = "Or".join(message.name for message in messages)
-        wanted = next((m.title for m in metadata if isinstance(m, FieldInfo) and m.title), None)
+        wanted = next((i.title for i in infos if i.title), None)
         return self._name(Union(wanted or name, tag, mapping), (tag, tuple(mapping.items())), at)
 
-    def _tag(self, messages: list[Message], where: str, at: Any) -> tuple[str, dict[str, str]]:
+    def _tag(
+        self, messages: list[Message], said: Any, where: str, at: Any
+    ) -> tuple[str, dict[str, str]]:
         first, respelled = messages[0], None
-        for candidate in first.fields:
+        for candidate in sorted(first.fields, key=lambda field: field.name != said):
             mapping: dict[str, str] = {}
             for message in messages:
                 match = next((f for f in message.fields if f.name == candidate.name), None)
