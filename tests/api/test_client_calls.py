@@ -211,7 +211,10 @@ def test_connections_that_stall(port: int, ask: Ask, name: str) -> None:
             assert cutter.connections == 2
 
 
-def test_there_is_an_end_to_it(port: int, ask: Ask, name: str) -> None:
+def test_there_is_an_end_to_it(
+    port: int, ask: Ask, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mothlight.client.patience.KEPT", 0.0)
     cuts = [Cut(down=400), Cut(down=0), Cut(down=0), Cut(down=0)]
     with Cutter(port, *cuts) as cutter, pytest.raises(StreamCut) as caught:
         ask.stream(cutter.url, Loom.weave, Order(name=name, count=30), retries=3)

@@ -78,14 +78,34 @@ def test_a_server_cannot_have_more_than_was_sent() -> None:
 def test_pauses_grow_and_are_random() -> None:
     random.seed(1)
     firsts = [Patience(Options(), True).pause() for _ in range(200)]
-    assert all(p is not None and 0 <= p <= 0.1 for p in firsts) and len(set(firsts)) > 150
+    assert all(p is not None and 0.05 <= p <= 0.1 for p in firsts) and len(set(firsts)) > 150
     patience = Patience(Options(retries=9), True)
     pauses = [patience.pause() for _ in range(10)]
     assert pauses.pop() is None
     for number, pause in enumerate(pauses):
-        assert pause is not None and pause <= min(5.0, 0.1 * 2**number)
+        bound = min(5.0, 0.1 * 2**number)
+        assert pause is not None and bound / 2 <= pause <= bound
     patience.progress()
     assert patience.pause() is not None
+
+
+def test_a_call_that_the_server_keeps_is_tried_for_30_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("mothlight.client.patience.time.monotonic", lambda: now)
+    patience = Patience(Options(retries=2), True)
+    now += 3600  # since it began: no matter
+    assert all(patience.pause(is_kept=True) for _ in range(3))
+    assert patience.pause() is None  # what the server may not have
+    now += 29.9
+    assert patience.pause(is_kept=True)
+    now += 0.2
+    assert patience.pause(is_kept=True) is None
+    patience.progress()
+    assert patience.pause(is_kept=True)
+    now += 120  # a host that does not answer
+    assert patience.pause(is_kept=True)  # it has all of its tries
+    assert patience.pause(is_kept=True) is None
+    assert Patience(Options(retries=0), True).pause(is_kept=True) is None
 
 
 def test_pauses_end_before_the_deadline() -> None:

@@ -306,10 +306,13 @@ def test_a_stream_whose_connection_breaks(ask: Ask) -> None:
         assert other.startswith(f"get /calls/{key(first)} ") and "\r\nlast-event-id: 1" in other
 
 
-def test_failures_in_a_row_are_counted(ask: Ask) -> None:
+def test_failures_in_a_row_are_counted(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     one = [stream(b"id: %d\ndata: 1\n\n" % n) for n in range(1, 6)]
     with Raw(*one, stream(b"event: end\ndata: {}\n\n")) as raw:  # each brings something
         assert ask.stream(raw.url, Kitchen.numbers, 3, retries=1) == [1] * 5
+    with Raw(one[0], *[b""] * 3, stream(b"event: end\ndata: {}\n\n")) as raw:  # it keeps the call
+        assert ask.stream(raw.url, Kitchen.numbers, 3, retries=1) == [1]
+    monkeypatch.setattr("mothlight.client.patience.KEPT", 0.0)
     with Raw(one[0], b"", b"") as raw, pytest.raises(StreamCut):
         ask.stream(raw.url, Kitchen.numbers, 3, retries=2)
     assert len(raw.heads) == 3

@@ -260,6 +260,26 @@ void _coming() {
     await server.stop();
   });
 
+  test('an open talk outlasts its retries', () async {
+    final server = await SocketServer.start((visit) {
+      if (visit.number > 1 && visit.number < 6) return visit.cut();
+      visit
+        ..greet()
+        ..say('${visit.number}');
+      if (visit.number == 1) return visit.cut();
+      visit.say({'end': true});
+    });
+    final transport = server.transport();
+    final items = transport.duplex(
+      shout,
+      silent(),
+      options: const CallOptions(retries: 1),
+    );
+    equal(await items.toList(), ['1', '6']);
+    transport.close();
+    await server.stop();
+  });
+
   test('a refusal is the answer, or the pause until another try', () async {
     var refusals = 0;
     Future<void> problem(HttpResponse to, int status, String type) {

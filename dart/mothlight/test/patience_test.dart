@@ -14,13 +14,34 @@ import 'package:mothlight/src/tokens.dart';
 import 'harness.dart';
 import 'rig.dart';
 
-Patience _patience({Duration? timeout, int retries = 4, double draw = 1}) =>
-    Patience(
-      timeout: timeout,
-      retries: retries,
-      idle: const Duration(seconds: 45),
-      random: _Draw(draw),
-    );
+Patience _patience({
+  Duration? timeout,
+  int retries = 4,
+  double draw = 1,
+  Stopwatch? away,
+}) => Patience(
+  timeout: timeout,
+  retries: retries,
+  idle: const Duration(seconds: 45),
+  random: _Draw(draw),
+  away: away,
+);
+
+/// A watch that shows what it is set to.
+final class _Watch implements Stopwatch {
+  @override
+  Duration elapsed = Duration.zero;
+
+  @override
+  void reset() => elapsed = Duration.zero;
+
+  @override
+  void start() {}
+
+  @override
+  Object? noSuchMethod(Invocation invocation) =>
+      throw UnimplementedError('${invocation.memberName}');
+}
 
 /// Draws the same number, time and again.
 final class _Draw implements Random {
@@ -51,23 +72,47 @@ void main() {
     equal(patience.pause(), ms(100));
   });
 
-  test('a pause is at random from 0 up to its bound', () {
-    equal(_patience(draw: 0).pause(), Duration.zero);
-    equal(_patience(draw: 0.5).pause(), ms(50));
+  test('a pause is at random from half of its bound on', () {
+    equal(_patience(draw: 0).pause(), ms(50));
+    equal(_patience(draw: 0.5).pause(), ms(75));
+  });
+
+  test('a call that the server keeps is tried for 30 s at least', () {
+    final away = _Watch();
+    final patience = _patience(retries: 2, away: away);
+    Duration? pause() => patience.pause(isKept: true);
+    away.elapsed = const Duration(hours: 1); // since something came: no matter
+    equal([pause(), pause(), pause()], [ms(100), ms(200), ms(400)]);
+    equal(patience.pause(), null); // what the server may not have
+    away.elapsed = const Duration(seconds: 29);
+    equal(pause(), ms(800));
+    away.elapsed = const Duration(seconds: 30);
+    equal(pause(), null);
+    patience.progress();
+    equal([pause(), pause(), pause()], [ms(100), ms(200), ms(400)]);
+  });
+
+  test('a call that the server keeps has all its tries, however long', () {
+    final away = _Watch();
+    final patience = _patience(retries: 2, away: away)..pause(isKept: true);
+    away.elapsed = const Duration(minutes: 2); // a host that does not answer
+    equal(patience.pause(isKept: true), ms(200));
+    equal(patience.pause(isKept: true), null);
+    equal(_patience(retries: 0).pause(isKept: true), null);
   });
 
   test('Retry-After is waited for, and a quarter more at most', () {
     const eight = Duration(seconds: 8);
-    equal(_patience(draw: 0).pause(eight), eight);
-    equal(_patience().pause(eight), const Duration(seconds: 10));
-    equal(_patience().pause(const Duration(seconds: 31)), null);
-    equal(_patience(retries: 0).pause(eight), null);
+    equal(_patience(draw: 0).pause(atLeast: eight), eight);
+    equal(_patience().pause(atLeast: eight), const Duration(seconds: 10));
+    equal(_patience().pause(atLeast: const Duration(seconds: 31)), null);
+    equal(_patience(retries: 0).pause(atLeast: eight), null);
   });
 
   test('a pause fits into what is left', () {
     final patience = _patience(timeout: ms(100));
     check(patience.pause()! <= ms(50));
-    equal(patience.pause(ms(200)), null);
+    equal(patience.pause(atLeast: ms(200)), null);
     equal(_patience(timeout: Duration.zero).pause(), null);
     check(_patience(timeout: Duration.zero).isOver);
   });

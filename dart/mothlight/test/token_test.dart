@@ -253,6 +253,23 @@ void _background() {
     );
   });
 
+  test('the answer of a known call outlasts its retries', () {
+    var away = 4;
+    return withRig(
+      (seen) => away-- > 0 ? seen.cut() : seen.answer('done'),
+      (rig, transport) async {
+        equal(await transport.operation(echo, 'abc').result(), 'done');
+        equal(rig.count('GET'), 5);
+        away = 4;
+        final error = await throws<ConnectionException>(
+          () => transport.unary(echo, 'x'), // which it may not have yet
+        );
+        check(error.isTransient);
+      },
+      options: const CallOptions(retries: 1),
+    );
+  });
+
   test('to stop waiting for a known call does not end it', () {
     return withRig((seen) {}, (rig, transport) async {
       final operation = transport.operation(echo, 'abc');

@@ -166,6 +166,11 @@ class Exchange(Generic[O]):
 
     # What came of it
 
+    @property
+    def _is_kept(self) -> bool:
+        """Whether the server has it, as far as we know."""
+        return self.is_open or self.is_known
+
     def lost(self, error: Exception | None) -> float:
         """The connection failed, or ended too soon: seconds until the next try, or its error."""
         waited = isinstance(error, httpx2.TimeoutException | TimeoutError)
@@ -178,7 +183,8 @@ class Exchange(Generic[O]):
             return 0.0
         if self.is_open:
             self.asks = True
-        pause = None if isinstance(error, _USELESS) else self.patience.pause()
+        is_useless = isinstance(error, _USELESS)
+        pause = None if is_useless else self.patience.pause(is_kept=self._is_kept)
         if pause is None:
             self._is_lost = True
             raise self._failure(error, waited) from error
@@ -219,7 +225,7 @@ class Exchange(Generic[O]):
         elif answer.status in (429, 503) and kind in _REFUSALS and answer.retry_after is not None:
             pause = self.patience.pause(answer.retry_after)
         elif answer.status in _GATEWAY and kind in _PROXYS:
-            pause = self.patience.pause()
+            pause = self.patience.pause(is_kept=self._is_kept)
         elif answer.status == 401 and callable(self.options.token) and not self._was_unknown:
             self._was_unknown = True  # the token may have expired: once more, with a new one
             pause = 0.0

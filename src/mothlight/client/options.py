@@ -43,9 +43,11 @@ class Options:
     with every call. ``progress(sent, total)``: bytes of the body (from 0 again at another try).
     ``retries``: further tries, one after the other without anything coming of them, after a lost
     connection or where the server has more work than it can do; each has the call's own key, so
-    that the model runs once. ``idle``: seconds of silence after which a connection counts as lost
-    (servers send a heartbeat every 15 s on a stream; of a call with one answer they are asked
-    whether it goes on). ``max_answer``: bytes of an answer, or of one item.
+    that the model runs once. A call that the server has (a stream that is open, the result of one
+    in the background) is tried for 30 s at least, unless ``retries`` is 0.
+    ``idle``: seconds of silence after which a connection counts as lost (servers send a heartbeat
+    every 15 s on a stream; of a call with one answer they are asked whether it goes on).
+    ``max_answer``: bytes of an answer, or of one item.
 
     ``token``: sent as ``Authorization: Bearer``; a function is asked for each request, and once
     more where the server refuses what it gave (401).

@@ -14,6 +14,9 @@ SLACK = 0.5
 CONNECT_TIMEOUT = 10.0
 LONGEST_PAUSE = 30.0
 LONGEST_HOLD = 20.0
+KEPT = 30.0
+"""Seconds for which a server keeps a call whose connection is lost, unless its own ``grace`` is
+another."""
 _FIRST, _MOST = 0.1, 5.0
 """Seconds: the bound of the first pause, which doubles, and of any."""
 
@@ -26,6 +29,7 @@ class Patience:
         seconds = options.seconds(is_stream)
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.failures = 0
+        self._away_since = 0.0  # of the first failure in a row
 
     def left(self) -> float | None:
         """Seconds until the deadline; None without one."""
@@ -40,13 +44,21 @@ class Patience:
         """Something has come of it: the tries begin anew."""
         self.failures = 0
 
-    def pause(self, at_least: float = 0.0) -> float | None:
-        """Seconds until another try; None where there is none. At random up to a bound that
-        doubles, so that the clients of a server that comes back do not come all at once."""
-        if self.failures >= self._retries or at_least > LONGEST_PAUSE:
+    def pause(self, at_least: float = 0.0, *, is_kept: bool = False) -> float | None:
+        """Seconds until another try; None where there is none. At random from half of a bound that
+        doubles, so that the clients of a server that comes back do not come all at once.
+
+        ``is_kept``: the server has the call, and keeps it for a while. Then the time must be used
+        up too: a network is often away for seconds.
+        """
+        if not self._has_more(is_kept) or at_least > LONGEST_PAUSE:
             return None
-        more = max(min(_MOST, _FIRST * 2.0**self.failures), at_least / 4)
-        seconds = at_least + random.uniform(0.0, more)
+        if self.failures == 0:
+            self._away_since = time.monotonic()
+        bound = min(_MOST, _FIRST * 2.0 ** min(self.failures, 10))
+        seconds = random.uniform(bound / 2, bound)
+        if at_least:
+            seconds = at_least + random.uniform(0.0, max(bound, at_least / 4))
         left = self.left()
         if left is not None and at_least == 0.0:
             seconds = min(seconds, left / 2)
@@ -54,6 +66,11 @@ class Patience:
             return None
         self.failures += 1
         return seconds
+
+    def _has_more(self, is_kept: bool) -> bool:
+        if self.failures < self._retries:
+            return True
+        return is_kept and self._retries > 0 and time.monotonic() - self._away_since < KEPT
 
     def bound(self, phase: str, hold: float = 0.0) -> float | None:
         """Seconds that a phase of a request ("connect", "write", "read", "pool") may last."""

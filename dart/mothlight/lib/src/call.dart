@@ -125,7 +125,9 @@ final class CallOptions {
   final Map<String, String> headers;
 
   /// Further tries, one after the other without anything coming of them; at
-  /// first 4. Each has the call's own key: the model runs once.
+  /// first 4, which take some 1.5 s. Each has the call's own key: the model
+  /// runs once. A call that the server has (a stream that is open, the result
+  /// of an `Operation`) is tried for 30 s at least, unless this is 0.
   final int? retries;
 
   /// Silence after which a connection counts as lost; at first 45 s. Servers

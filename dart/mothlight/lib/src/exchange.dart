@@ -254,6 +254,9 @@ final class Exchange<O> extends Reading<O> {
 
   // What came of it
 
+  /// Whether the server has it, as far as we know.
+  bool get _isKept => isOpen || isKnown;
+
   /// The connection failed, or ended too soon ([error] is null): the pause
   /// until the next try. Throws the call's exception.
   Duration lost(Object? error) {
@@ -264,7 +267,9 @@ final class Exchange<O> extends Reading<O> {
     }
     if (isOpen) asks = true;
     final isUseless = error is AdapterException && error.isPermanent;
-    if (isUseless ? null : patience.pause() case final pause?) return pause;
+    if (isUseless ? null : patience.pause(isKept: _isKept) case final pause?) {
+      return pause;
+    }
     _isLost = true;
     throw disconnected(error);
   }
@@ -335,9 +340,9 @@ final class Exchange<O> extends Reading<O> {
     } else if ((answer.status == 429 || answer.status == 503) &&
         _refusals.contains(type) &&
         answer.retryAfter != null) {
-      pause = patience.pause(answer.retryAfter!);
+      pause = patience.pause(atLeast: answer.retryAfter!);
     } else if (_gateway.contains(answer.status) && type == null) {
-      pause = patience.pause();
+      pause = patience.pause(isKept: _isKept);
     }
     if (pause != null) return pause;
     over();

@@ -10,6 +10,10 @@ const Duration longestPause = Duration(seconds: 30);
 /// The longest that the server is asked to hold an answer back.
 const Duration longestHold = Duration(seconds: 20);
 
+/// How long a server keeps a call whose connection is lost, unless its own
+/// `grace` is another.
+const Duration _kept = Duration(seconds: 30);
+
 const Duration _first = Duration(milliseconds: 100);
 const Duration _most = Duration(seconds: 5);
 
@@ -17,23 +21,27 @@ const Duration _most = Duration(seconds: 5);
 final class Patience {
   /// A call of [timeout] in all (null: without end), which is tried [retries]
   /// times again; [idle] is the silence after which a connection is lost.
+  /// [away] measures the time since the first failure in a row.
   Patience({
     required this.timeout,
     required this.retries,
     required this.idle,
     Random? random,
-  }) : _random = random ?? Random();
+    Stopwatch? away,
+  }) : _random = random ?? Random(),
+       _away = away ?? Stopwatch();
 
   /// The call's whole time.
   final Duration? timeout;
 
-  /// Further tries in a row.
+  /// Further tries in a row; see [pause].
   final int retries;
 
   /// Silence after which a connection counts as lost.
   final Duration idle;
 
   final Random _random;
+  final Stopwatch _away;
   final Stopwatch _watch = Stopwatch()..start();
   int _failures = 0;
 
@@ -62,15 +70,27 @@ final class Patience {
   }
 
   /// How long to wait before another try; null where there is none. At random
-  /// up to a bound that doubles, so that the clients of a server that comes
-  /// back do not come all at once.
-  Duration? pause([Duration atLeast = Duration.zero]) {
-    if (_failures >= retries || atLeast > longestPause) return null;
+  /// from half of a bound that doubles, so that the clients of a server that
+  /// comes back do not come all at once.
+  ///
+  /// [isKept]: the server has the call, and keeps it for a while. Then the time
+  /// must be used up too: a phone's network is often away for seconds.
+  Duration? pause({Duration atLeast = Duration.zero, bool isKept = false}) {
+    if (!_hasMore(isKept: isKept) || atLeast > longestPause) return null;
+    if (_failures == 0) {
+      _away
+        ..reset()
+        ..start();
+    }
     final doubled = _first * pow(2, min(_failures, 10));
     final bounded = doubled < _most ? doubled : _most;
     final quarter = atLeast ~/ 4;
     final spread = bounded > quarter ? bounded : quarter;
-    var pause = atLeast + spread * _random.nextDouble();
+    final draw = _random.nextDouble();
+    var pause =
+        atLeast == Duration.zero
+            ? bounded * (0.5 + draw / 2)
+            : atLeast + spread * draw;
     if (left case final left?) {
       if (atLeast == Duration.zero && pause > left ~/ 2) pause = left ~/ 2;
       if (left <= Duration.zero || pause >= left) return null;
@@ -78,6 +98,9 @@ final class Patience {
     _failures++;
     return pause;
   }
+
+  bool _hasMore({required bool isKept}) =>
+      _failures < retries || (isKept && retries > 0 && _away.elapsed < _kept);
 
   /// How long the server may hold an answer back until there is one.
   Duration get hold {
