@@ -86,6 +86,30 @@ void _tokens() {
     },
   );
 
+  test('one 401 does not make a source without a newer token mute', () async {
+    var isOut = false; // the server reads its keys anew
+    final sent = <String?>[];
+    await withRig(
+      (seen) {
+        sent.add(seen.header('authorization'));
+        return isOut
+            ? seen.problem('Unauthenticated', 'unauthenticated', 401)
+            : guarded(seen);
+      },
+      token: ({required force}) => force ? null : 'good',
+      (rig, transport) async {
+        equal(await transport.unary(echo, 'a'), 'in');
+        isOut = true;
+        await throws<UnauthenticatedException>(
+          () => transport.unary(echo, 'b'),
+        );
+        isOut = false;
+        equal(await transport.unary(echo, 'c'), 'in');
+        equal(sent, List.filled(3, 'Bearer good'));
+      },
+    );
+  });
+
   test('a source that fails is an UnauthenticatedException', () async {
     await withRig(
       guarded,

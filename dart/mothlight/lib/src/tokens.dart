@@ -21,8 +21,8 @@ final class Tokens {
     if (_renewing case final renewing?) return renewing;
     final token = _said = await _asked(force: false);
     // A source that does not keep what it was forced to make gives the refused
-    // one again.
-    return token != null && token == _refused ? _renewed : token;
+    // one again; one without anything newer has but that.
+    return token != null && token == _refused ? _renewed ?? token : token;
   }
 
   /// The token after one of [generation] was refused; null where there is
