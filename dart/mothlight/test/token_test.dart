@@ -110,17 +110,71 @@ void _tokens() {
     );
   });
 
-  test('a source that fails is an UnauthenticatedException', () async {
+  test('a source that fails is tried again, as the network is', () async {
+    var asked = 0;
+    await withRig(
+      guarded,
+      options: const CallOptions(retries: 2),
+      token: ({required force}) {
+        if (++asked % 3 > 0) throw const FormatException('no network');
+        return 'good';
+      },
+      (rig, transport) async {
+        equal(await transport.unary(echo, 'x'), 'in');
+        equal((asked, rig.lines.length), (3, 1));
+        final error = await throws<ConnectionException>(
+          () => transport.unary(
+            echo,
+            'x',
+            options: const CallOptions(retries: 1),
+          ),
+        );
+        check(error.message.contains('no network'), error.message);
+        check(error.hint!.contains('token'), '${error.hint}');
+        check(error.cause is FormatException, '${error.cause}');
+        equal((asked, rig.lines.length), (5, 1));
+      },
+    );
+  });
+
+  test('a source that fails to renew is asked for a new one again', () async {
+    final asked = <bool>[];
     await withRig(
       guarded,
       token: ({required force}) {
-        throw const FormatException('no keychain');
+        asked.add(force);
+        if (!force) return 'old';
+        // What is transient of our own exceptions counts as well.
+        if (asked.length < 4) throw const CallTimeoutException('no network');
+        return 'good';
+      },
+      (rig, transport) async {
+        equal(await transport.unary(echo, 'x'), 'in');
+        equal(asked, [false, true, false, true, false]);
+        equal(rig.lines.length, 3);
+      },
+    );
+  });
+
+  test('a source may say itself that nobody is signed in', () async {
+    await withRig(
+      guarded,
+      token: ({required force}) {
+        throw UnauthenticatedException(
+          Problem(
+            type: 'Unauthenticated',
+            code: Code.unauthenticated,
+            status: 401,
+            detail: 'signed out',
+            fields: const {},
+          ),
+        );
       },
       (rig, transport) async {
         final error = await throws<UnauthenticatedException>(
           () => transport.unary(echo, 'x'),
         );
-        check(error.message.contains('no keychain'), error.message);
+        equal(error.message, 'signed out');
         equal(rig.lines, <String>[]);
       },
     );

@@ -1,10 +1,17 @@
 import 'answer.dart';
 
+/// What a call says that could not be sent, since nobody knew who calls.
+const String noToken = 'no token could be had';
+
 /// What a developer may do about a connection to [url] that failed with
 /// [reason], the platform's own words.
 String hintFor(Uri url, String reason) {
   final text = reason.toLowerCase();
   bool says(List<String> words) => words.any(text.contains);
+  if (reason.startsWith(noToken)) {
+    return "look into what the Transport's token source throws; where nobody "
+        'is signed in, let it return null';
+  }
   if (says(const ['operation not permitted', 'errno = 1)'])) {
     return _macOs;
   }

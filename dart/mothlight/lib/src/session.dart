@@ -144,7 +144,7 @@ final class Session {
   // I/O
 
   /// Sends the next request of [connection]'s call. Throws [AdapterException],
-  /// [Silence], the exception of the token's source, or why the call ends here.
+  /// [Silence], [UnauthenticatedException], or why the call ends here.
   Future<void> send(Connection connection) async {
     final Connection(:exchange, :ending) = connection;
     connection.generation = tokens.generation;
@@ -161,8 +161,8 @@ final class Session {
     int generation,
   ) async {
     if (answer.status == 401 && !exchange.isRenewed) {
-      exchange.isRenewed = true;
       final token = await ending.guard(tokens.renew(generation));
+      exchange.isRenewed = true;
       if (token != null) return Duration.zero;
     }
     final key = exchange.supersedeKey;

@@ -1,6 +1,8 @@
 import 'dart:async';
 
 import 'errors.dart';
+import 'hints.dart';
+import 'http_adapter.dart';
 
 /// Who calls: the tokens that a source gives, and that are asked for anew when
 /// the server refuses one: once for all calls that wait.
@@ -39,29 +41,23 @@ final class Tokens {
     try {
       final token = await _asked(force: true);
       _refused = refused;
+      _generation++;
       return _renewed = token;
     } finally {
-      _generation++;
       _renewing = null;
     }
   }
 
+  /// Throws [AdapterException] where the source fails: it needs the network
+  /// too, which may be back soon. Nobody is signed in where it gives null, or
+  /// says so itself.
   Future<String?> _asked({required bool force}) async {
     try {
       return await _source?.call(force: force);
-    } on MothlightException {
-      rethrow;
     } on Exception catch (error, stack) {
+      if (error is MothlightException && !error.isTransient) rethrow;
       Error.throwWithStackTrace(
-        UnauthenticatedException(
-          Problem(
-            type: 'Unauthenticated',
-            code: Code.unauthenticated,
-            status: 401,
-            detail: 'no token could be had: $error',
-            fields: const {},
-          ),
-        ),
+        AdapterException('$noToken: $error', cause: error),
         stack,
       );
     }

@@ -16,7 +16,8 @@ import 'unary.dart';
 export 'contracts.dart' show ContractCheck;
 
 /// Gives the token of `Authorization: Bearer`; null: none. With [force] the
-/// server has refused the last one (401): a new one is needed.
+/// server has refused the last one (401): a new one is needed. An exception
+/// counts as a lost connection, and is tried again; null is who is signed out.
 typedef TokenSource = FutureOr<String?> Function({required bool force});
 
 /// Calls of one server. Generated clients are made from it:
