@@ -260,6 +260,43 @@ void _coming() {
     await server.stop();
   });
 
+  test('the app is away and back while the listener is paused', () async {
+    final server = await SocketServer.start((visit) async {
+      visit
+        ..greet()
+        ..say('${visit.number}');
+      if (visit.number == 2) visit.say({'end': true});
+      while (await visit.hear() != null) {}
+    });
+    final transport = server.transport();
+    final states = <StreamState>[], items = <String>[];
+    final first = Completer<void>(), done = Completer<void>();
+    final listening = transport
+        .duplex(shout, silent(), options: CallOptions(onState: states.add))
+        .listen((item) {
+          items.add(item);
+          if (!first.isCompleted) first.complete();
+        }, onDone: done.complete);
+    await first.future;
+    listening.pause();
+    transport.pause();
+    while (states.last != StreamState.paused) {
+      await Future<void>.delayed(ms(2));
+    }
+    transport.resume();
+    while (server.visits < 2) {
+      await Future<void>.delayed(
+        ms(2),
+      ); // the call lives, though nobody listens
+    }
+    equal(items, ['1']);
+    listening.resume();
+    await done.future;
+    equal(items, ['1', '2']);
+    transport.close();
+    await server.stop();
+  });
+
   test('an open talk outlasts its retries', () async {
     final server = await SocketServer.start((visit) {
       if (visit.number > 1 && visit.number < 6) return visit.cut();

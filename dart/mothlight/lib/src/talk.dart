@@ -64,6 +64,7 @@ final class _Talk<I, O> implements LiveCall {
   Completer<void> _awake = Completer<void>()..complete();
   Completer<void> _abort = Completer<void>(); // of the connection being made
   MessageSocket? _socket;
+  Completer<void>? _done; // of its frames
   StreamState? _state;
   bool _wasPaused = false; // while there was this connection
 
@@ -76,7 +77,9 @@ final class _Talk<I, O> implements LiveCall {
     if (_awake.isCompleted) _awake = Completer<void>();
     _wasPaused = true;
     if (!_abort.isCompleted) _abort.complete();
-    unawaited(_socket?.close());
+    // Not by the socket's own end: that comes after frames which a paused
+    // listener does not take. They are none that we have, and come again.
+    if (_done case final done? when !done.isCompleted) done.complete();
   }
 
   @override
@@ -242,7 +245,7 @@ final class _Talk<I, O> implements LiveCall {
     Feeder<I> feeder,
   ) async {
     final exchange = conversation.exchange;
-    final done = Completer<void>();
+    final done = _done = Completer<void>();
     Stopwatch? alive; // since the greeting
     final silence = Timer(exchange.patience.idle, () {
       if (!done.isCompleted) {
