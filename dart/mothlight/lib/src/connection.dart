@@ -6,6 +6,7 @@ import 'ending.dart';
 import 'errors.dart';
 import 'exchange.dart';
 import 'http_adapter.dart';
+import 'sse.dart';
 import 'watchdog.dart';
 
 /// Bytes a second of a slow network: so long may a body be on its way that was
@@ -106,7 +107,8 @@ final class Connection {
       null,
       onError: (Object error, StackTrace stack) {
         // What a decoder says of the content is its own; else the network.
-        final why = error is MothlightException ? error : adapterError(error);
+        final isContent = error is MothlightException || error is SseOverflow;
+        final why = isContent ? error : adapterError(error);
         if (!done.isCompleted) done.completeError(why, stack);
       },
       onDone: () {

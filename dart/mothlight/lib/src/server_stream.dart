@@ -165,6 +165,8 @@ final class ServerStream<O> implements LiveCall {
           if (_controller.isPaused) _hold();
         },
       );
+    } on SseOverflow catch (error) {
+      throw _exchange.cut(error.message); // so it would be time and again
     } finally {
       _events = null;
       _watchdog = null;
