@@ -296,6 +296,44 @@ void _ends() {
     );
   });
 
+  for (final (how, newest) in [
+    ('refused', 'bad'),
+    ('cancelled before it is sent', 'unsent'),
+  ]) {
+    test('the newest call is $how: the older one ends on the server', () {
+      final options = CallOptions(
+        supersede: const SupersedeKey('box'),
+        cancel: CancelToken(),
+      );
+      return withRig(
+        (seen) async {
+          if (seen.request.method == 'DELETE') {
+            await seen.text('', status: 204);
+          } else if (seen.body == '"bad"') {
+            await seen.problem('InvalidRequest', 'invalid_argument', 422);
+          }
+        },
+        (rig, transport) async {
+          final key = CallOptions(supersede: options.supersede);
+          final older = transport.unary(echo, 'old', options: key);
+          older.ignore();
+          await rig.until(() => rig.seen.isNotEmpty);
+          // One between them, which is not sent, changes nothing.
+          transport.unary(echo, 'between', options: key).ignore();
+          final newer = transport.unary(echo, newest, options: options);
+          newer.ignore();
+          if (newest == 'unsent') options.cancel!.cancel();
+          await throws<SupersededException>(() => older);
+          await throws<MothlightException>(() => newer);
+          await rig.until(
+            () => rig.lines.contains('DELETE /calls/${rig.seen.first.key}'),
+          );
+          equal(rig.seen.any((seen) => seen.body == '"between"'), false);
+        },
+      );
+    });
+  }
+
   test('the newest call is made anew where an older one overtook it', () {
     var tries = 0;
     return withRig(

@@ -62,6 +62,9 @@ final class Session {
   final Set<LiveCall> _live = {};
   final Set<Future<void>> _leaving = {};
   final Map<String, Ending> _newest = {};
+
+  /// Those that run on the server until the newest comes there.
+  final Map<String, Exchange<Object?>> _outdone = {};
   bool _isPaused = false, _isClosed = false;
 
   /// Whether the app is in the background.
@@ -125,14 +128,26 @@ final class Session {
   void finish(Exchange<Object?> exchange, Ending ending) {
     _endings.remove(ending);
     final key = exchange.supersedeKey;
-    if (key != null && identical(_newest[key], ending)) _newest.remove(key);
-    // A superseded call is ended by the request of the newer one.
-    if (exchange.isLeft && ending.reason is! SupersededException) {
-      final cancelling = _cancel(exchange);
-      _leaving.add(cancelling);
-      unawaited(cancelling.whenComplete(() => _leaving.remove(cancelling)));
+    final isNewest = identical(_newest[key], ending);
+    if (isNewest) _newest.remove(key);
+    if (exchange.isLeft) {
+      // The request of the newer call ends it, if there is one that comes.
+      final isOutdone = ending.reason is SupersededException;
+      if (isOutdone && _newest.containsKey(key)) {
+        _outdone[key!] = exchange;
+      } else {
+        _leave(exchange);
+      }
     }
+    final older = isNewest ? _outdone.remove(key) : null;
+    if (older != null && !exchange.isOpen) _leave(older);
     ending.over();
+  }
+
+  void _leave(Exchange<Object?> exchange) {
+    final cancelling = _cancel(exchange);
+    _leaving.add(cancelling);
+    unawaited(cancelling.whenComplete(() => _leaving.remove(cancelling)));
   }
 
   /// Closes its connection when the app goes to the background.
@@ -182,7 +197,10 @@ final class Session {
         final connection = Connection(exchange, ending);
         await send(connection);
         final answer = await connection.read(maxAnswer);
-        if (exchange.isAnswer(answer)) return answer;
+        if (exchange.isAnswer(answer)) {
+          _outdone.remove(exchange.supersedeKey);
+          return answer;
+        }
         pause = await refused(exchange, ending, answer, connection.generation);
       } on AdapterException catch (error) {
         pause = exchange.lost(error);
