@@ -136,29 +136,28 @@ void _talking() {
   });
 
   test(
-    'pings are answered, also while a paused listener has no message',
+    'pings are answered, also while messages wait for a paused listener',
     () async {
       final (near, far) = await _pair();
       final socket = _socket(near);
       final got = <Object>[];
       final reading = socket.frames.listen(got.add)..pause();
       final sent = StreamIterator(_sent(far));
-      far.add(serverFrame(Opcode.ping, [7]));
-      check(await sent.moveNext());
-      equal(
-        [sent.current.$1, sent.current.$2],
-        [
-          Opcode.pong,
-          [7],
-        ],
-      );
-      far.add(serverText('held'));
-      await far.flush();
+      for (var round = 0; round < 3; round++) {
+        for (var i = 0; i < 80; i++) {
+          far.add(serverText('$i'));
+        }
+        far.add(serverFrame(Opcode.ping, [round]));
+        check(await sent.moveNext());
+        equal(sent.current.$1, Opcode.pong);
+        equal(sent.current.$2, [round]);
+      }
+      equal(got, const <Object>[]);
       reading.resume();
-      while (got.isEmpty) {
+      while (got.length < 240) {
         await Future<void>.delayed(Duration.zero);
       }
-      equal(got, ['held']);
+      equal(got, [for (var i = 0; i < 240; i++) '${i % 80}']);
       await socket.close();
       far.destroy();
     },
@@ -187,6 +186,32 @@ void _talking() {
     while (read < count) {
       await Future<void>.delayed(const Duration(milliseconds: 5));
     }
+    await socket.close();
+    far.destroy();
+  });
+
+  test('what waits is bounded for a listener that pauses at each', () async {
+    final (near, far) = await _pair();
+    final socket = _socket(near);
+    final chunk = [
+      for (var i = 0; i < 650; i++)
+        ...serverFrame(Opcode.binary, Uint8List(98)),
+    ];
+    const count = 512; // 33 MB, more than both sockets hold
+    var written = 0;
+    unawaited(() async {
+      for (; written < count; written++) {
+        far.add(chunk);
+        await far.flush();
+      }
+    }());
+    final frames = StreamIterator(socket.frames);
+    for (var i = 0; i < 2 * count; i++) {
+      check(await frames.moveNext()); // it is paused in between
+      await Future<void>.delayed(Duration.zero);
+    }
+    check(written < count ~/ 2, '$written chunks were taken');
+    await frames.cancel();
     await socket.close();
     far.destroy();
   });

@@ -5,6 +5,11 @@ import 'dart:typed_data';
 
 import 'frames.dart';
 import 'http_adapter.dart';
+import 'outbox.dart';
+
+/// Messages that wait for a paused listener before reading is paused too, and
+/// about how many bytes of them.
+const int _maxWaiting = 256, _maxBytes = 256 * 1024;
 
 /// A WebSocket on a connection that was upgraded.
 ///
@@ -34,13 +39,13 @@ final class IoSocket implements MessageSocket {
   late final FrameDecoder _decoder;
   late final StreamController<Object> _frames = StreamController<Object>(
     onListen: _listen,
-    onResume: () => _reading?.resume(),
     onCancel: () => _reading?.resume(), // until the other side closes too
   );
   final Completer<void> _ended = Completer<void>();
   StreamSubscription<Uint8List>? _reading;
   Timer? _pings;
   bool _wasHeard = true, _isClosing = false;
+  int _waiting = 0, _waitingBytes = 0; // of the listener
 
   final List<Uint8List> _outgoing = [];
   Uint8List? _pong;
@@ -50,7 +55,7 @@ final class IoSocket implements MessageSocket {
   int? closeCode;
 
   @override
-  Stream<Object> get frames => _frames.stream;
+  late final Stream<Object> frames = _frames.stream.map(_given);
 
   @override
   void send(Object frame) => switch (frame) {
@@ -102,10 +107,13 @@ final class IoSocket implements MessageSocket {
       case Opcode.text || Opcode.binary when _isClosing:
         break; // nobody waits for it
       case Opcode.text || Opcode.binary when _frames.hasListener:
-        _frames.add(opcode == Opcode.text ? _text(payload) : payload);
-        // Control frames are read until a message waits, so that a server's
-        // pings are answered meanwhile.
-        if (_frames.isPaused && !(_reading?.isPaused ?? true)) {
+        final frame = opcode == Opcode.text ? _text(payload) : payload;
+        _waiting++;
+        _waitingBytes += sizeOf(frame);
+        _frames.add(frame);
+        // Not at once: a server's pings are to be answered, by which it knows
+        // a listener that pauses for a while from one that is gone.
+        if (_frames.isPaused && _isFull && !(_reading?.isPaused ?? true)) {
           _reading?.pause();
         }
       case Opcode.ping when !_isClosing:
@@ -117,6 +125,15 @@ final class IoSocket implements MessageSocket {
           flush().timeout(closeTime, onTimeout: () {}).then((_) => _end()),
         );
     }
+  }
+
+  bool get _isFull => _waiting >= _maxWaiting || _waitingBytes >= _maxBytes;
+
+  Object _given(Object frame) {
+    _waiting--;
+    _waitingBytes -= sizeOf(frame);
+    if (!_isFull && (_reading?.isPaused ?? false)) _reading?.resume();
+    return frame;
   }
 
   String _text(Uint8List payload) {
