@@ -43,8 +43,7 @@ import 'package:mothlight/generated.dart';
 
 O _echo<O>(Method<O, O> method, Object? json) {{
   final value = method.decode(json), twin = method.decode(json);
-  final isOdd = '$json'.contains('NaN'); // which equals nothing
-  if (!isOdd && !deepEquals(value, twin) || deepHash(value) != deepHash(twin)) {{
+  if (!deepEquals(value, twin) || deepHash(value) != deepHash(twin)) {{
     throw StateError('two of the same are not equal');
   }}
   if ('$value'.isEmpty && value is! String) throw StateError('no toString');

@@ -273,9 +273,13 @@ def _hash_code(name: str, fields: list[Member]) -> Doc:
 
 
 def _is_deep(member: Member) -> bool:
+    if member.mode == "optional":
+        return False  # Optional does it
     node = member.node.of if isinstance(member.node, Nullable) else member.node
-    is_bytes = isinstance(node, Scalar) and node.kind == "bytes"
-    return member.mode != "optional" and (isinstance(node, ListOf | MapOf) or is_bytes)
+    if isinstance(node, Scalar):
+        may_be_nan = node.kind == "float" and node.rules.get("finite") is False
+        return node.kind == "bytes" or may_be_nan
+    return isinstance(node, ListOf | MapOf)
 
 
 def _to_string(name: str, fields: list[Member]) -> Doc:

@@ -313,8 +313,8 @@ final class Settings {
       other.ratio == ratio &&
       other.whole == whole &&
       other.huge == huge &&
-      other.endless == endless &&
-      other.nowhere == nowhere &&
+      deepEquals(other.endless, endless) &&
+      deepEquals(other.nowhere, nowhere) &&
       other.on == on &&
       other.shade == shade &&
       deepEquals(other.shades, shades) &&
@@ -344,8 +344,8 @@ final class Settings {
     ratio,
     whole,
     huge,
-    endless,
-    nowhere,
+    deepHash(endless),
+    deepHash(nowhere),
     on,
     shade,
     deepHash(shades),

@@ -604,7 +604,7 @@ final class Recipe {
       other.day == day &&
       other.price == price &&
       deepEquals(other.seal, seal) &&
-      other.ph == ph &&
+      deepEquals(other.ph, ph) &&
       other.heat == heat &&
       other.servings == servings &&
       deepEquals(other.matrix, matrix) &&
@@ -625,7 +625,7 @@ final class Recipe {
     day,
     price,
     deepHash(seal),
-    ph,
+    deepHash(ph),
     heat,
     servings,
     deepHash(matrix),

@@ -125,8 +125,8 @@ final class Numbers {
       other.ratio == ratio &&
       other.tiny == tiny &&
       other.whole == whole &&
-      other.any == any &&
-      other.maybe == maybe &&
+      deepEquals(other.any, any) &&
+      deepEquals(other.maybe, maybe) &&
       deepEquals(other.many, many);
 
   @override
@@ -140,8 +140,8 @@ final class Numbers {
     ratio,
     tiny,
     whole,
-    any,
-    maybe,
+    deepHash(any),
+    deepHash(maybe),
     deepHash(many),
   );
 
