@@ -332,7 +332,8 @@ def test_a_stream_is_superseded(served: Serve, name: str) -> None:
 
 def test_a_deadline_ends_a_stream_that_nobody_reads(served: Serve, name: str, key: str) -> None:
     server = served(max_log=400_000, grace=20)
-    body = json.dumps({"name": name, "count": 100_000, "width": 4000}).encode()  # no buffer takes it
+    order = {"name": name, "count": 100_000, "width": 4000}  # no buffer takes all of it
+    body = json.dumps(order).encode()
     data = request("POST", "/loom/weave", body, idempotency_key=key, request_timeout="1.5")
     assert Cut(server, data, SSE, 3).got
     wait_until(lambda: server.state(key)["state"] == "failed", "the deadline has passed")
