@@ -8,9 +8,10 @@ import math
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
+import desk
 import pytest
 from asgi import ask
-from desk import Desk, hold
+from desk import Desk
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -335,7 +336,7 @@ def test_a_quota_over_http(run: Run) -> None:
 
 def test_a_call_without_a_connection_still_counts(run: Run) -> None:
     async def main() -> None:
-        hold.go.clear()
+        desk.hold.go.clear()
         async with App(Desk, workers=0, concurrency=1) as app:
             headers = {**KEY, "prefer": "respond-async"}
             assert (await ask(app, "POST", "/desk/wait", b"1", headers=headers)).status == 202
@@ -351,7 +352,7 @@ def test_a_call_without_a_connection_still_counts(run: Run) -> None:
 @pytest.mark.parametrize("path", ["/desk/wait", "/desk/slow"])
 def test_the_newest_takes_the_place_of_the_one_that_it_ends(run: Run, path: str) -> None:
     async def main() -> None:
-        hold.go.clear()
+        desk.hold.go.clear()
         async with App(Desk, workers=0, concurrency=1, drain=0.1) as app:
             latest = {"supersede-key": "0123456789abcdef0123456789abcdef/box"}
             for number in range(5):
@@ -368,20 +369,20 @@ def test_the_newest_takes_the_place_of_the_one_that_it_ends(run: Run, path: str)
 @pytest.mark.parametrize("path", ["/desk/wait", "/desk/slow", "/desk/linger"])
 def test_the_newest_takes_the_place_while_its_client_waits(run: Run, path: str, kept: bool) -> None:
     async def main() -> None:
-        hold.go.clear()
+        desk.hold.go.clear()
         async with App(Desk, workers=0, concurrency=1) as app:
             asked = []
             for number in range(1, 6):
-                hold.began.clear()
+                desk.hold.began.clear()
                 headers = {"supersede-key": "0123456789abcdef0123456789abcdef/box"}
                 if kept:
                     headers["idempotency-key"] = f"0123456789abcdef0123456789abcde{number}"
                 call = ask(app, "POST", path, json.dumps(number).encode(), headers=headers)
                 asked.append(asyncio.ensure_future(call))
-                while not (hold.began.is_set() or asked[-1].done()):
+                while not (desk.hold.began.is_set() or asked[-1].done()):
                     await asyncio.sleep(0.001)
                 assert not asked[-1].done(), (number, asked[-1].result().body)
-            hold.go.set()
+            desk.hold.go.set()
             answers = await asyncio.gather(*asked)
             assert [answer.status for answer in answers] == [409, 409, 409, 409, 200]
 
