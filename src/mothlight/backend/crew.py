@@ -251,7 +251,7 @@ class Crew:
         old.renewing = True
         try:
             await self._succeed(old)
-        except StartupError:
+        except Exception:
             self._keep(old)
             raise
 
