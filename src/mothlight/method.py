@@ -26,7 +26,7 @@ from .schema import (
     Shape,
     present,
 )
-from .schema.reader import deprecation
+from .schema.fields import deprecation
 
 if typing.TYPE_CHECKING:
     from .service import Service

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 
 from .call import Step
 from .errors import DefinitionError, Error
-from .schema.reader import resolve
+from .schema.fields import resolve
 
 EMPTY: Any = inspect.Parameter.empty
 """The default of a parameter that has none."""

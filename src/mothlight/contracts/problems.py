@@ -26,7 +26,7 @@ from ..errors import (
     UnsupportedMedia,
 )
 from ..schema import Nothing, Reader, Types
-from ..schema.reader import resolve
+from ..schema.fields import resolve
 from ..service import Method
 from .jsonschema import PREFIX, Schema, schema
 

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import from_json, to_json
 
 from ..errors import DefinitionError
-from .serializers import check_class, serializers
+from .serializers import check_class, configuration, serializers
 
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 
@@ -47,7 +47,7 @@ def entries(cls: Any, at: Any) -> Iterable[Entry]:
 def _pydantic_entries(cls: Any) -> Iterable[Entry]:
     found: dict[str, FieldInfo] = cls.__pydantic_fields__
     standard = getattr(cls, "__dataclass_fields__", {})
-    config = getattr(cls, "model_config", None) or getattr(cls, "__pydantic_config__", None) or {}
+    config = configuration(cls)
     for name, info in found.items():
         if info.init is False:
             continue
@@ -84,7 +84,7 @@ def _pydantic_entries(cls: Any) -> Iterable[Entry]:
 
 def _dataclass_entries(cls: Any, at: Any) -> Iterable[Entry]:
     hints = resolve(cls, at)
-    if getattr(cls, "__pydantic_config__", {}).get("alias_generator"):
+    if configuration(cls).get("alias_generator"):
         raise _unheeded(cls, f"{cls.__name__} has an alias_generator")
     for entry in dataclasses.fields(cls):
         if not entry.init:

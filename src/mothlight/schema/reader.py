@@ -23,7 +23,7 @@ from pydantic_core import to_jsonable_python
 from ..errors import DefinitionError
 from ..media.file import Media
 from ..media.limits import Limits
-from .fields import Entry, deprecation, entries, resolve, unknown
+from .fields import Entry, entries, unknown
 from .serializers import Serializer, check_metadata, check_returned, returned
 from .tree import (
     Choice,
@@ -390,6 +390,3 @@ def _unreadable(hint: Any, where: str, at: Any) -> DefinitionError:
     else:
         mend = "write a pydantic model or a dataclass:   class Review(BaseModel): text: str"
     return DefinitionError(f"{where} is {shown}, which has no form on the wire", mend, at=at)
-
-
-__all__ = ["SCALARS", "Reader", "deprecation", "resolve"]

@@ -17,7 +17,7 @@ Serializer = PlainSerializer | WrapSerializer
 
 def check_class(cls: Any) -> None:
     """Raises DefinitionError for a model that writes itself in a form of its own."""
-    config = getattr(cls, "model_config", None) or getattr(cls, "__pydantic_config__", None) or {}
+    config = configuration(cls)
     for option in ("ser_json_timedelta", "ser_json_temporal"):
         if (value := config.get(option, "iso8601")) != "iso8601":
             raise DefinitionError(
@@ -37,6 +37,11 @@ def check_class(cls: Any) -> None:
             "write a model whose fields are those on the wire, and make it in the method",
             at=cls,
         )
+
+
+def configuration(cls: Any) -> dict[str, Any]:
+    """What a model's or a dataclass's ``ConfigDict`` says."""
+    return getattr(cls, "model_config", None) or getattr(cls, "__pydantic_config__", None) or {}
 
 
 def serializers(cls: Any, field: str) -> Iterable[Serializer]:
