@@ -142,3 +142,15 @@ def test_a_call_leaves_no_garbage(
     for name in CONNECTION:
         del found[name]
     assert not [name for name in found if name.startswith("mothlight") or name == "builtins.frame"]
+
+
+@service
+class Collector:
+    @method
+    def works(self) -> bool:
+        return gc.isenabled() and gc.get_freeze_count() > 10_000
+
+
+def test_a_worker_that_has_started_collects_and_not_what_it_has_loaded() -> None:
+    with TestClient(App(Collector, workers=1)) as client:
+        assert client.call(Collector.works) is True

@@ -22,7 +22,7 @@ from typing import Any
 
 from .. import logs
 from ..errors import Cancelled, DeadlineExceeded, DefinitionError
-from ..memory import settle
+from ..memory import hurry, settle
 from ..service import Service
 from . import placement, vitals, wire
 from .arena import Arena
@@ -207,6 +207,7 @@ def load(setup: wire.Setup) -> Service:
 def main(reading: int, writing: int, *arenas: int) -> None:
     """``reading`` and ``writing`` are our ends of the sockets; ``arenas`` are those of requests and
     answers, 0 for none."""
+    hurry()
     vitals.survive_signals()
     vitals.die_with_parent()
     vitals.survive_logging()
