@@ -1,18 +1,46 @@
 """How a worker's model is placed: its device, its threads, and the modes in which torch runs it.
 
-assign ─ import of the service ─ limit_threads ─ its object ─ convert ─ inside(every thread)
+threads, assign ─ import of the service ─ limit_threads ─ its object ─ convert ─ inside(every thread)
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from .. import devices
 from .wire import Placement
+
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""What a container may have of the processors: microseconds, and of how many (cgroup v2)."""
+
+
+def cores() -> int:
+    """How many processors this process may use at a time, which its container and its affinity
+    bound: 64 threads on the time of two wait for each other."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        count = os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # "max" is no number
+        time, period = map(int, _QUOTA.read_text().split())
+        count = min(count, -(-time // period))
+    return max(1, count)
+
+
+def threads(workers: int) -> int:
+    """Torch's threads for each of so many workers: all together have no more than there are cores.
+    OMP_NUM_THREADS says otherwise."""
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # "4,2" is of nested loops
+    if given.isdecimal() and int(given):
+        return int(given)
+    return max(1, cores() // max(1, workers))
 
 
 def assign(placement: Placement) -> None:

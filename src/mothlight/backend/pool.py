@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from ..schema import Payload
 from ..service import Service
 from ..settings import Settings
-from . import wire
+from . import placement, wire
 from .base import Reply, Request
 from .crew import Crew, Terms
 from .health import Limits
@@ -83,9 +82,8 @@ class Pool:
 
 
 def _placements(settings: Settings, services: int) -> list[wire.Placement]:
-    """One for each worker of a service: its device, and threads so that all together have no more
-    than there are cores."""
-    threads = max(1, (os.cpu_count() or 1) // max(1, settings.workers * services))
+    """One for each worker of a service."""
+    threads = placement.threads(settings.workers * services)
     return [
         wire.Placement(
             settings.device[index % len(settings.device)],
