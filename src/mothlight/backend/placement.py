@@ -1,6 +1,6 @@
 """How a worker's model is placed: its device, its threads, and the modes in which torch runs it.
 
-threads, assign ─ import of the service ─ limit_threads ─ its object ─ convert ─ inside(every thread)
+threads, assign ─ import of the class ─ limit_threads ─ its object ─ convert ─ inside(every thread)
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 from .. import devices
 from .wire import Placement
-
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """What a container may have of the processors: microseconds, and of how many (cgroup v2)."""
