@@ -8,6 +8,7 @@ fastapi_app = FastAPI(lifespan=app.lifespan); fastapi_app.mount("/ml", app)
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +21,7 @@ from .calls.base import Calls
 from .calls.local import LocalCalls
 from .calls.quota import Quota
 from .contracts import build
-from .errors import DefinitionError
+from .errors import DefinitionError, Unavailable
 from .keys import ApiKeys
 from .principal import Authenticate, guarded
 from .protocols.observer import Observer
@@ -31,6 +32,8 @@ from .settings import Settings
 if TYPE_CHECKING:
     from .protocols import http
     from .protocols.site import Site
+
+log = logging.getLogger("mothlight")
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
@@ -66,6 +69,7 @@ class App:
         self._hook = _hook(authenticate, settings)
         self.calls = self._calls(_limited(self.backend, self._hook, settings))
         self._started = 0
+        self._has_begun = False
         self._end: float | None = None  # when the time to drain is over, once it has begun
 
     def with_settings(self, **options: Any) -> App:
@@ -123,6 +127,7 @@ class App:
     async def start(self) -> None:
         """Starts the workers, and returns when every model is loaded. Raises StartupError, and
         DefinitionError where the file of API keys cannot be read."""
+        self._has_begun = True
         if self._started == 0:
             if isinstance(self._hook, ApiKeys):
                 self._hook.load()
@@ -144,7 +149,10 @@ class App:
         self._end = time.monotonic() + self.settings.drain
 
     async def stop(self) -> None:
-        """Lets accepted calls end until ``drain`` seconds are over, then ends the workers."""
+        """Lets accepted calls end until ``drain`` seconds are over, then ends the workers; nothing
+        where it was not started."""
+        if self._started == 0:
+            return
         self._started -= 1
         if self._started == 0:
             end = time.monotonic() + self.settings.drain if self._end is None else self._end
@@ -202,6 +210,11 @@ class App:
     def _request(
         self, method: Method[Any, Any, Any], message: Any, timeout: float | None
     ) -> Request:
+        if not self._has_begun and self._given is None:
+            from .protocols.site import CLOSED, MEND
+
+            log.error("%s was called before start(): %s", method.qualname, MEND)
+            raise Unavailable(reason=CLOSED)
         if getattr(method, "service", None) not in self.services:
             raise DefinitionError(
                 f"{method.qualname} is not served by this App",

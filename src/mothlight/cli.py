@@ -164,7 +164,7 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="MODULE[:NAME]",
-        help="a @service class or an App; without a name, all services of the module",
+        help="a @service class or an App; without a name, the App of the module, or all its services",
     )
 
 

@@ -22,7 +22,7 @@ from .backend.promise import listen
 from .errors import MalformedRequest, Unavailable
 from .method import Method
 from .protocols.exchange import Exchange
-from .protocols.http import Answer
+from .protocols.http import Answer, merged
 from .protocols.rest import Rest
 from .sending import Sending
 
@@ -109,7 +109,7 @@ class Connection(Sending, HttpToolsProtocol):
             or parser.get_http_version() != "1.1"
         ):
             return None
-        headers = self._short.headers = dict(self.headers)
+        headers = self._short.headers = merged(self.headers)
         if not _LONG_WAY.isdisjoint(headers) or (b"origin" in headers and self.rest.settings.cors):
             return None
         length = headers.get(b"content-length", b"0")

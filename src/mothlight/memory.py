@@ -9,8 +9,8 @@ import sys
 
 def hurry() -> None:
     """Begins a start: hardly anything of what is loaded is garbage, and the collector would look
-    through it again and again (``import torch`` takes 6 % less without)."""
-    gc.disable()
+    through it again and again (``import torch`` takes 4 % less without)."""
+    gc.set_threshold(20_000, 20, 20)
 
 
 def settle() -> None:
@@ -19,7 +19,6 @@ def settle() -> None:
     has left over goes back to the system (malloc_trim(3), where there is one)."""
     gc.collect()
     gc.freeze()
-    gc.enable()
     gc.set_threshold(5_000, 20, 20)  # 20,000 dead objects at once kept everybody waiting for 15 ms
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim:

@@ -343,8 +343,8 @@ def check_function(marked: Any) -> None:
         )
     if not callable(marked) or not hasattr(marked, "__name__"):
         raise DefinitionError(
-            f"@method marks a function of a class, not {marked!r}",
-            "write one:   def analyze(self, review: Review) -> Verdict:",
+            f"a function of a class is marked, not {marked!r}",
+            'options have names:   @batched(max_size=8)   or   @method(http="POST /analyze")',
         )
 
 

@@ -73,6 +73,11 @@ class Readings:
 
 
 _requests = Counts("mothlight_requests", "Calls that ended, by method and code.", "method", "code")
+_background = Counts(
+    "mothlight_background",
+    "Calls in the background that ended, by method and code; that they began is a request.",
+    "method", "code",
+)  # fmt: skip
 _latency = Histograms(
     "mothlight_request_seconds",
     "From the request's head to the answer's end, by method.",
@@ -142,6 +147,11 @@ def call_ended(method: str, code: str, seconds: float) -> None:
     """Counts a call: ``code`` is ``ok`` or one of the 16 codes."""
     _requests.by[method, code] += 1
     _latency.of[method].observe(seconds)
+
+
+def background_ended(method: str, code: str) -> None:
+    """A call that its client did not wait for has ended."""
+    _background.by[method, code] += 1
 
 
 def call_refused(method: str, reason: str) -> None:

@@ -23,6 +23,8 @@ from types import FrameType
 
 from watchfiles import PythonFilter, watch
 
+from .parent import end_with_parent
+
 log = logging.getLogger("mothlight")
 
 SOCKET, READY = "MOTHLIGHT_SOCKET", "MOTHLIGHT_READY"
@@ -49,7 +51,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Serves until SIGINT or SIGTERM; the exit status."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: no terminal more
             signal.signal(number, self._end)
         self._server = self._start()
         logging.getLogger("watchfiles").setLevel(logging.WARNING)
@@ -122,9 +124,12 @@ class Supervisor:
 
 
 def given_socket() -> socket.socket | None:
-    """The socket that a supervisor has bound for this server."""
+    """The socket that a supervisor has bound for this server, which ends with it."""
     descriptor = os.environ.pop(SOCKET, None)
-    return None if descriptor is None else socket.socket(fileno=int(descriptor))
+    if descriptor is None:
+        return None
+    end_with_parent(signal.SIGTERM)
+    return socket.socket(fileno=int(descriptor))
 
 
 def say_ready() -> None:

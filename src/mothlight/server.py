@@ -36,6 +36,7 @@ class Server(uvicorn.Server):
         self.app = app
         self._reloading: asyncio.Task[None] | None = None
         self._is_stale = False
+        self._has_terminal = False  # with which it ends
         settings = app.settings
         bounds = {
             "head_timeout": settings.head_timeout,
@@ -76,10 +77,16 @@ class Server(uvicorn.Server):
             reload.say_ready()
             is_main = threading.current_thread() is threading.main_thread()
             if is_main and hasattr(signal, "SIGHUP"):
+                # nohup lets it be ignored: then it is never the terminal that says goodbye.
+                is_heard = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+                self._has_terminal = is_heard and _has_terminal()
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
 
     def _reload(self) -> None:
-        if self._reloading and not self._reloading.done():
+        if self._has_terminal and not _has_terminal():
+            log.info("the terminal was closed: stopping")
+            self.should_exit = True
+        elif self._reloading and not self._reloading.done():
             self._is_stale = True  # workers may have been started before what is to be loaded came
             log.info("reloading once more when this is done")
         else:
@@ -175,6 +182,15 @@ def _lan_address() -> str:
             return str(probe.getsockname()[0])
         except OSError:
             return "127.0.0.1"
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a terminal, which is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _is_taken(host: str, port: int) -> bool:

@@ -72,6 +72,7 @@ class Service:
                 f'write a name of letters and digits:   @service(name="{cls.__name__}")',
                 at=cls,
             )
+        _check_init(cls)
         found = {key: value for base in reversed(cls.__mro__) for key, value in vars(base).items()}
         marks = {key: value for key, value in found.items() if isinstance(value, Method)}
         for base in cls.__mro__:
@@ -137,12 +138,40 @@ class Service:
         """The description of a class that carries ``@service``."""
         found = vars(marked).get("__mothlight__") if isinstance(marked, type) else None
         if not isinstance(found, Service):
+            if isinstance(getattr(type(marked), "__mothlight__", None), Service):
+                raise DefinitionError(
+                    f"a {type(marked).__name__} is given where its class is wanted: each worker "
+                    "makes an object of its own",
+                    f"write   {type(marked).__name__}",
+                )
+            if isinstance(marked, list | tuple):
+                raise DefinitionError(
+                    "a list is given where a service is wanted",
+                    "write them side by side:   App(Chat, Vision)",
+                )
             raise DefinitionError(
                 f"{getattr(marked, '__name__', marked)!s} is not a service",
                 "mark the class:   @service",
                 at=marked,
             )
         return found
+
+
+def _check_init(cls: type) -> None:
+    """Sees to it that a worker can make an object of the class."""
+    try:
+        parameters = list(inspect.signature(cls).parameters.values())
+    except (TypeError, ValueError):  # of C, or odd: a worker will see
+        return
+    for parameter in parameters:
+        varies = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and not varies:
+            raise DefinitionError(
+                f"{cls.__name__} cannot be made without {parameter.name!r}, and each worker makes "
+                f"its own by   {cls.__name__}()",
+                "give it a default, or read it in __init__:   os.environ[...]",
+                at=cls,
+            )
 
 
 @overload
@@ -155,7 +184,11 @@ def service(cls: Any = None, /, *, name: str | None = None, example: Any = None)
 
     def mark(cls: C) -> C:
         if not isinstance(cls, type):
-            raise DefinitionError(f"@service marks a class, not {cls!r}")
+            raise DefinitionError(
+                f"@service marks a class, not {cls!r}",
+                'write it above one:   @service   or   @service(name="...")',
+                at=cls,
+            )
         cls.__mothlight__ = Service(cls, name or cls.__name__, example)  # type: ignore[attr-defined]
         return cls
 

@@ -20,9 +20,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from .definition import DefinitionError
+
 _ORIGIN = re.compile(
     r"(?!https:.*:443$|http:.*:80$)[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
 )
+
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu|npu|xla|privateuseone)(:[0-9]{1,4})?")
 
 
 class Settings(BaseSettings):
@@ -172,6 +176,14 @@ class Settings(BaseSettings):
                 )
         return value
 
+    @field_validator("device")
+    @classmethod
+    def _known(cls, devices: tuple[str, ...]) -> tuple[str, ...]:
+        for device in devices:
+            if not _DEVICE.fullmatch(device):
+                raise ValueError(f"{device!r} is no device: auto, cpu, cuda, cuda:1 or mps")
+        return devices
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
@@ -186,5 +198,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls)
+        try:
+            toml = TomlConfigSettingsSource(settings_cls)
+        except (ValueError, OSError) as error:  # TOMLDecodeError and UnicodeDecodeError, too
+            file = Path("mothlight.toml").resolve()
+            raise DefinitionError(f"{file} cannot be read: {error}") from None
         return init_settings, env_settings, toml

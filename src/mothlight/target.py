@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import sys
 import time
 import traceback
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +16,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from .errors import DefinitionError
+from .settings import Settings
+
+log = logging.getLogger("mothlight")
 
 MAX_CONTRACT = 16 * 1024 * 1024
 """Bytes of a contract that comes from elsewhere."""
@@ -31,6 +36,8 @@ def find_app(target: str, options: dict[str, Any]) -> Any:
     from .app import App
 
     module_name, _, name = target.partition(":")
+    if not module_name:
+        raise Refused(f"{target!r} names no module; write   mothlight serve my_module:MyService")
     module = _import(module_name)
     found: Any = module
     for part in filter(None, name.split(".")):
@@ -40,9 +47,25 @@ def find_app(target: str, options: dict[str, Any]) -> Any:
             raise Refused(f"{module_name} has no {part!r}{hint}")
         found = getattr(found, part)
     try:
+        apps: dict[int, tuple[str, App]] = {}
+        for key, value in vars(module).items():
+            if isinstance(value, App):
+                apps.setdefault(id(value), (key, value))
+        if found is module and len(apps) > 1:
+            names = " or ".join(f"{module_name}:{name}" for name, _ in apps.values())
+            raise Refused(f"{module_name} has several Apps; say which:   {names}")
+        if found is module and apps:  # its keys and its limits are meant, too
+            ((_, found),) = apps.values()
         if isinstance(found, App):
             return found.with_settings(**options)
         if found is not module:
+            for name, app in apps.values():
+                if any(service.cls is found for service in app.services):
+                    log.warning(
+                        "%s has an App of %s, which this passes by with its settings and who may "
+                        "call;   serve %s:%s   takes it",
+                        *(module_name, found.__name__, module_name, name),
+                    )
             return App(found, **options)
         services = [
             value
@@ -62,11 +85,17 @@ def find_app(target: str, options: dict[str, Any]) -> Any:
 
 
 def unfit(error: ValidationError) -> Refused:
-    """What is said where settings do not fit."""
-    lines = [
-        f"--{'.'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}" for e in error.errors()
-    ]
-    return Refused("\n  ".join(["these settings do not fit:", *lines]))
+    """What is said where settings do not fit, which may come from the command line, a variable, or
+    the file."""
+    lines = []
+    for entry in error.errors():
+        name, told = ".".join(map(str, entry["loc"])), entry["msg"]
+        if entry["type"] == "extra_forbidden":
+            near = get_close_matches(name, Settings.model_fields, 1)
+            told = "there is no such setting" + (f"; is it {near[0]}?" if near else "")
+        lines.append(f"{name}: {told}")
+    where = "these settings do not fit (options, MOTHLIGHT_… variables, mothlight.toml):"
+    return Refused("\n  ".join([where, *lines]))
 
 
 def _import(name: str) -> ModuleType:

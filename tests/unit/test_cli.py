@@ -59,9 +59,9 @@ def test_what_cannot_be_found(
 def test_a_wrong_setting(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "trade:Trade", "--port", "70000", "--workers=x"]) == 2
     message = capsys.readouterr().err
-    assert "these settings do not fit:" in message
-    assert "--port: Input should be less than or equal to 65535" in message
-    assert "--workers: " in message
+    assert "these settings do not fit (options, MOTHLIGHT_… variables, mothlight.toml):" in message
+    assert "port: Input should be less than or equal to 65535" in message
+    assert "workers: " in message
     with pytest.raises(SystemExit):
         main(["serve", "trade:Trade", "--colour=red"])
 

@@ -148,7 +148,7 @@ def test_a_call_leaves_no_garbage(
 class Collector:
     @method
     def works(self) -> bool:
-        return gc.isenabled() and gc.get_freeze_count() > 10_000
+        return gc.isenabled() and gc.get_freeze_count() > 10_000 and gc.get_threshold()[0] == 5_000
 
 
 def test_a_worker_that_has_started_collects_and_not_what_it_has_loaded() -> None:

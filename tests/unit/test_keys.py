@@ -407,7 +407,7 @@ def test_the_commands_use_the_settings_file(
     assert (tmp_path / "other.toml").exists()
     monkeypatch.setenv("MOTHLIGHT_PORT", "many")
     assert main(["keys", "list"]) == 2
-    assert "--port" in capsys.readouterr().err
+    assert "port: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -158,7 +158,7 @@ def test_a_served_method_is_one_of_an_object(kind: Any, mark: Any, is_outside: b
 
 @pytest.mark.parametrize("odd", [3, functools.partial(fine, text="a"), method(fine)])
 def test_what_is_marked_is_a_function(odd: Any) -> None:
-    with pytest.raises(DefinitionError, match="marks a function of a class, not"):
+    with pytest.raises(DefinitionError, match="a function of a class is marked, not"):
         method(odd)
 
 

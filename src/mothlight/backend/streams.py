@@ -122,6 +122,11 @@ class Streams:
         self._turns = Turns()
         self._slow: set[str] = set()  # methods whose generators are not worth a turn
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether none runs."""
+        return not self._streams
+
     def list(self, frame: wire.Open) -> None:
         """Lists a stream, before any frame is read that speaks of it."""
         method = self.methods[frame.method]

@@ -90,6 +90,11 @@ class Tasks:
         self.loop = loop
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether none runs, of those that have begun."""
+        return not self._tasks
+
     def spawn(self, id: int, work: Coroutine[Any, Any, None]) -> None:
         def start() -> None:
             task = self._tasks[id] = self.loop.create_task(work)

@@ -3,7 +3,6 @@ nothing of itself to processes that its model starts."""
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -11,13 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+from ..parent import end_with_parent
 from . import wire
 from .base import ENVIRONMENT
 
 _PAUSE = 0.5
 """Seconds between two pulses."""
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def survive_signals() -> None:
@@ -51,7 +49,7 @@ def die_with_parent() -> None:
     """Lets the system kill us when the thread that started us ends, whatever we do then; where it
     does not know how (it is Linux that does), the end of our socket tells us."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent(signal.SIGKILL)
         parent = os.environ.get(ENVIRONMENT)
         if parent and os.getppid() != int(parent):  # it went before we had asked
             os._exit(0)

@@ -35,11 +35,20 @@ from .turns import Lead, Relay
 
 MAIN = "__mothlight_main__"
 
-QUICK = 0.004
-"""Seconds that a batch must take for another thread to be woken to read beside it. A shorter one
-keeps what else comes waiting for less than that, and two threads cost more than they win: wake-ups,
-and the model waits for the interpreter while the other one decodes (an MLP of 1 ms for 8 calls:
-0.87 of the calls)."""
+QUICK = 0.0005
+"""Seconds that a batch must take for another thread to be woken to read beside it; chosen, as a
+wake-up costs tens of microseconds here and much more where the cores are busy."""
+
+ALONE = 0.004
+"""The same while nothing but light batches comes, which nobody has to be kept waiting for: two
+threads cost such a model more than they win, for it waits for the interpreter while the other one
+decodes (0.85 of the calls of an MLP with batches of 1 ms)."""
+
+LONELY = 1.0
+"""Seconds after which what came beside light batches is not expected any more."""
+
+DECODED = 0.0002
+"""Seconds up to which decoding is not worth to be done beside a model that computes."""
 
 LIGHT = 64 * 1024
 """Bytes of JSON that are decoded by whoever reads, sooner than another would be awake."""
@@ -67,7 +76,8 @@ class Worker:
         self.relay: Relay[Job] = Relay()
         self.lead = Lead()  # who has it reads
         self.reserve = Reserve(partial(self.start_thread, self._serve))  # of threads that serve
-        self.quick: set[str] = set()  # methods whose last batch took less than QUICK
+        self.seconds: dict[str, float] = {}  # what the last batch of a method took
+        self.beside = -LONELY  # when something else than a light batch came last
 
     def run(self) -> None:
         """Serves until the front process closes its socket."""
@@ -101,20 +111,33 @@ class Worker:
             while leads:
                 frame = self._next()
                 if not isinstance(frame, wire.Batch) or not self._is_light(frame):
+                    self.beside = time.perf_counter()
                     if isinstance(frame, wire.Open):  # which may take long
                         self.reserve.leave()
                     self.lead.give()
                     return frame
+                begin = time.perf_counter()
                 job = self._prepare(frame)
                 if not self.relay.bring(job):
                     continue
-                is_quick = frame.method in self.quick and self.instance.model.is_free
+                is_quick = self._is_quick(frame.method, begin)
                 if is_quick:
                     self.lead.begin()
                 else:
                     self.lead.give()
                 self._run(job)
                 leads = is_quick and self.lead.end()
+
+    def _is_quick(self, method: str, begin: float) -> bool:
+        """Whether a batch, which was prepared from ``begin`` on, is expected to take less than to
+        have another thread read meanwhile."""
+        seconds = self.seconds.get(method, ALONE)
+        if seconds >= QUICK:
+            now = time.perf_counter()
+            is_alone = self.streams.is_idle and self.tasks.is_idle and now - self.beside > LONELY
+            if not is_alone or seconds >= ALONE or now - begin > DECODED:
+                return False
+        return self.instance.model.is_free
 
     def _is_light(self, frame: wire.Batch) -> bool:
         """Whether to prepare it takes less than to wake a thread that reads meanwhile."""
@@ -164,10 +187,7 @@ class Worker:
             results = self.instance.run(batch)
             del self.calls[id]
             self.channel.deliver(wire.Results(id, results, batch.seconds))
-            if batch.seconds < QUICK:
-                self.quick.add(batch.method.name)
-            else:
-                self.quick.discard(batch.method.name)
+            self.seconds[batch.method.name] = batch.seconds
             job = self.relay.next()
 
     async def _run_async(self, id: int, batch: Prepared) -> None:

@@ -215,6 +215,9 @@ class LocalCalls:
 
     def _ended(self, record: Record) -> None:
         terms = record.terms
+        if terms.is_background:
+            code = record.error.code.value if record.error else "ok"
+            metrics.background_ended(record.method.qualname, code)
         if self._newest.get((terms.owner, terms.supersede)) is record:
             del self._newest[terms.owner, terms.supersede]
         if not record.is_remembered:

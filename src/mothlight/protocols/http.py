@@ -8,7 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -105,8 +113,23 @@ async def watched(
 
 
 def head(scope: Scope) -> dict[bytes, bytes]:
-    """The request's headers; of one that stands twice the last counts."""
-    return dict(scope["headers"])
+    """The request's headers, as ``merged`` gives them."""
+    return merged(scope["headers"])
+
+
+_LISTS = (b"accept", b"prefer", b"x-forwarded-for")
+
+
+def merged(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by their names. The lines of a list are one list (RFC 9110, 5.3: HAProxy adds a line
+    of its own to those of the proxies before it); of any other that stands twice the last one
+    counts."""
+    found = dict(lines)
+    if len(found) < len(lines):
+        for name in _LISTS:
+            if name in found:
+                found[name] = b", ".join(value for key, value in lines if key == name)
+    return found
 
 
 def stopping() -> Unavailable:

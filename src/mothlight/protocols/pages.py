@@ -38,6 +38,7 @@ class Pages:
     ) -> None:
         self.services, self.contract, self.backend = services, contract, backend
         self._secured = secured
+        self.is_draining = False
         routes = [
             Route("/health/live", self._live),
             Route("/health/ready", self._ready),
@@ -54,6 +55,7 @@ class Pages:
         self._document = lru_cache(maxsize=8)(self._render)
         handlers: Any = {404: _not_found, 405: _not_allowed}
         self._app = Starlette(routes=routes, exception_handlers=handlers)
+        self._app.router.redirect_slashes = False  # behind TLS it would lead to http://
 
     async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
         await self._app(scope, receive, send)
@@ -62,9 +64,9 @@ class Pages:
         return JSONResponse({"status": "live"})
 
     async def _ready(self, request: Request) -> Response:
-        ready = self.backend.is_ready
+        ready = self.backend.is_ready and not self.is_draining
         body = {
-            "status": "ready" if ready else "unready",
+            "status": "ready" if ready else "stopping" if self.is_draining else "unready",
             "services": dict(self.backend.states),
             "queued": self.backend.queued,
         }

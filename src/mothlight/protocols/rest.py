@@ -259,6 +259,11 @@ class Rest:
         if kind == b"multipart/form-data":
             return form.payload(method, multipart.parse(body, sent, settings), settings)
         if kind == b"application/x-www-form-urlencoded":
+            if body[:1] in (b"{", b"["):  # what curl calls everything
+                raise UnsupportedMedia(
+                    reason="this is JSON, sent as a form; say   Content-Type: application/json",
+                    supported=["application/json"],
+                )
             return form.payload(method, form.parse_query(body, settings), settings)
         if _is_file(kind):
             payload = from_file(method, body, kind.decode("latin-1"), settings)

@@ -38,8 +38,8 @@ EXPOSED = (
     "WWW-Authenticate",
 )
 
-_CLOSED = "the server has not started"
-_MEND = "a mounted app needs its host's lifespan:   FastAPI(lifespan=app.lifespan)"
+CLOSED = "the server has not started"
+MEND = "a mounted app needs its host's lifespan:   FastAPI(lifespan=app.lifespan)"
 
 
 class Site:
@@ -74,16 +74,18 @@ class Site:
         """Serves methods from now on."""
         self.is_open = True
         self.upgrades.start()
+        self._pages.is_draining = False
 
     def drain(self) -> None:
-        """Takes no new sockets, and lets those that are open end."""
+        """Takes no new sockets, lets those that are open end, and is not ready any more."""
         self.upgrades.drain()
+        self._pages.is_draining = True
 
     async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
         if scope["type"] == "http":
             await self._requests(scope, receive, send)
         elif scope["type"] == "websocket":
-            out_of_service = "" if self.is_open else _CLOSED
+            out_of_service = "" if self.is_open else CLOSED
             await self.upgrades.serve(scope, receive, send, _path(scope), out_of_service)
 
     async def _serve(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
@@ -100,8 +102,8 @@ class Site:
         else:
             # A path of /calls ends with an id, which may be a secret.
             shown = f"{CALLS}/…" if protocol is self._resource else path
-            log.error("%s was called before start(): %s", shown, _MEND)
-            await http.respond(send, http.problem(Unavailable(reason=_CLOSED)))
+            log.error("%s was called before start(): %s", shown, MEND)
+            await http.respond(send, http.problem(Unavailable(reason=CLOSED)))
 
 
 def _crossing(app: Any, origins: Sequence[str]) -> CORSMiddleware:

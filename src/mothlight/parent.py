@@ -1,0 +1,16 @@
+"""The process that started us, and what its end means to us."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Lets the system send us a signal when the thread that started us ends (prctl(2)); it is
+    Linux that knows how."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
