@@ -164,7 +164,7 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="MODULE[:NAME]",
-        help="a @service class or an App; without a name, the App of the module, or all its services",
+        help="a @service class or an App; without a name, the module's App, or all its services",
     )
 
 
