@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import subprocess
 import sys
 import time
@@ -153,6 +154,7 @@ def test_a_server_ends_with_its_terminal(folder: Path, options: tuple[str, ...])
     command = [sys.executable, "-m", "mothlight", "serve", "kept_tty:app", "--port", "0", *options]
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
         os.execv(command[0], command)
     told = b""
     while b"/docs" not in told:

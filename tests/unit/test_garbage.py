@@ -11,7 +11,7 @@ import json
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -123,12 +123,21 @@ def test_a_call_leaves_no_garbage(
 ) -> None:
     for _ in range(3):
         act(url, f"/sums/{path}", n, **headers)
+    # What a test before this one has left may fall due at any time, but not each time.
+    for _ in range(3):
+        if not (found := left_by(lambda: act(url, f"/sums/{path}", n, **headers))):
+            return
+    assert not found
+
+
+def left_by(act: Callable[[], object]) -> list[str]:
+    """The types of ours that ten times leave to the collector."""
     time.sleep(0.05)
     gc.collect()
     gc.disable()
     try:
         for _ in range(10):
-            act(url, f"/sums/{path}", n, **headers)
+            act()
         time.sleep(0.1)
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
@@ -141,7 +150,7 @@ def test_a_call_leaves_no_garbage(
         gc.garbage.clear()
     for name in CONNECTION:
         del found[name]
-    assert not [name for name in found if name.startswith("mothlight") or name == "builtins.frame"]
+    return [name for name in found if name.startswith("mothlight") or name == "builtins.frame"]
 
 
 @service
