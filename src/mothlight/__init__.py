@@ -29,7 +29,7 @@ from .errors import (
     UnsupportedMedia,
 )
 from .principal import Credentials, Principal
-from .service import batched, method, service, stepped
+from .services import batched, method, service, stepped
 
 if TYPE_CHECKING:
     from .app import App

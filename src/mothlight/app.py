@@ -26,7 +26,7 @@ from .keys import ApiKeys
 from .principal import Authenticate, guarded
 from .protocols.observer import Observer
 from .schema import Payload
-from .service import Method, ServerStream, Service, Unary
+from .services import Method, ServerStream, Service, Unary
 from .settings import Settings
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from .backend.base import Reply
 from .backend.promise import listen
 from .errors import MalformedRequest, Unavailable
-from .method import Method
+from .methods import Method
 from .protocols.exchange import Exchange
 from .protocols.http import Answer, merged
 from .protocols.rest import Rest

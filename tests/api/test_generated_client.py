@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from mothlight.contracts import openapi
-from mothlight.service import Service
+from mothlight.services import Service
 from mothlight.testing import TestClient
 from services.kitchen import Kitchen
 

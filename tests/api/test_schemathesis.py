@@ -18,7 +18,7 @@ from schemathesis import APIOperation, Case, GenerationMode, Response
 from schemathesis.checks import CHECKS, load_all_checks
 
 from mothlight.contracts import openapi
-from mothlight.service import Method, Service
+from mothlight.services import Method, Service
 from mothlight.testing import TestClient
 from services.kitchen import Kitchen
 

@@ -21,7 +21,7 @@ from mothlight.client.body import ABSENT
 from mothlight.contracts.contract import build
 from mothlight.errors import Cancelled
 from mothlight.schema import MediaType, Payload
-from mothlight.service import Service
+from mothlight.services import Service
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "services"))
 from telegraph import Telegraph

@@ -16,7 +16,7 @@ from typing import Any
 
 from mothlight.contracts.contract import build
 from mothlight.dart import generate
-from mothlight.service import Service
+from mothlight.services import Service
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"

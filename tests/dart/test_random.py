@@ -28,7 +28,7 @@ from mothlight import InvalidRequest
 from mothlight.contracts.contract import build
 from mothlight.dart import generate
 from mothlight.schema import Payload, Shape
-from mothlight.service import Service
+from mothlight.services import Service
 
 EXAMPLES, COMPILED, MESSAGES = 50, 12, 12
 Format = Callable[[Mapping[str, str]], dict[str, str]]

@@ -15,7 +15,7 @@ import pytest
 from live import TESTS, Live
 from mothlight.contracts.contract import build
 from mothlight.dart import generate
-from mothlight.service import Service
+from mothlight.services import Service
 
 sys.path.append(str(TESTS / "dart"))
 sys.path.append(str(TESTS / "services"))

@@ -36,7 +36,7 @@ from mothlight.errors import (
     Unavailable,
 )
 from mothlight.schema import Payload
-from mothlight.service import Service
+from mothlight.services import Service
 from mothlight.settings import Settings
 
 GRACE, KEEP, BACKGROUND = 5.0, 20.0, 12.0

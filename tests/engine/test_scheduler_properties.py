@@ -26,7 +26,7 @@ from mothlight.backend.scheduler import Scheduler
 from mothlight.backend.ticket import Ticket
 from mothlight.errors import DeadlineExceeded, Error, Internal, Overloaded, Unavailable
 from mothlight.schema import Payload
-from mothlight.service import Service
+from mothlight.services import Service
 
 
 class Message(BaseModel):

@@ -37,7 +37,7 @@ from mothlight.errors import (  # noqa: E402
     Overloaded,
     Unavailable,
 )
-from mothlight.service import Service  # noqa: E402
+from mothlight.services import Service  # noqa: E402
 
 T = TypeVar("T")
 

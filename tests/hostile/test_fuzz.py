@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from live import Live, Raw, problem_of
 from mothlight.schema import MediaType, Nothing, Payload
-from mothlight.service import Method, Service
+from mothlight.services import Method, Service
 from services import kitchen
 
 KITCHEN = Path(kitchen.__file__)

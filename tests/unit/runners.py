@@ -11,7 +11,7 @@ from mothlight.backend.base import Reply, Request
 from mothlight.backend.scheduler import Scheduler
 from mothlight.backend.ticket import Ticket
 from mothlight.schema import Payload
-from mothlight.service import Method, Service
+from mothlight.services import Method, Service
 
 
 @service

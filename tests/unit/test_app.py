@@ -16,7 +16,7 @@ from desk import Desk
 from mothlight import App, method, service
 from mothlight.calls.local import LocalCalls
 from mothlight.errors import DefinitionError
-from mothlight.service import Service
+from mothlight.services import Service
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

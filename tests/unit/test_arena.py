@@ -23,7 +23,7 @@ from mothlight.backend.arena import LEAST, Arena, Region
 from mothlight.backend.process import Process
 from mothlight.errors import Unavailable
 from mothlight.schema import Payload
-from mothlight.service import Service
+from mothlight.services import Service
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

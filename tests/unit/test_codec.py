@@ -18,7 +18,7 @@ from mothlight.codec import form, multipart
 from mothlight.codec.json import check, check_depth, check_strings, inline
 from mothlight.errors import Error, InvalidRequest, MalformedRequest, PayloadTooLarge
 from mothlight.schema import Payload, Reader
-from mothlight.service import Method, Service
+from mothlight.services import Method, Service
 from mothlight.settings import Settings
 
 SETTINGS = Settings(max_depth=8, max_parts=4, max_string=10)

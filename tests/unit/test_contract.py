@@ -16,12 +16,12 @@ from pydantic import BaseModel, Field
 from mothlight import Code, Error, File, method
 from mothlight.contracts import build, digest
 from mothlight.errors import DefinitionError
-from mothlight.service import Service
+from mothlight.services import Service
 
 PROGRAM = """
 import sys, json; sys.path[:0] = {path!r}
 from mothlight.contracts import build
-from mothlight.service import Service
+from mothlight.services import Service
 from desk import Desk
 print(json.dumps(build([Service.of(Desk)])))
 """

@@ -18,7 +18,7 @@ from mothlight.client.options import Options
 from mothlight.errors import DefinitionError
 from mothlight.protocols.sockets import said
 from mothlight.schema import Reader, Shape
-from mothlight.service import Service
+from mothlight.services import Service
 
 
 class Ack(BaseModel):

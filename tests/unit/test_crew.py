@@ -21,7 +21,7 @@ from mothlight import App, StartupError
 from mothlight.backend import crew as crew_module
 from mothlight.backend.health import Limits
 from mothlight.errors import DeadlineExceeded, Unavailable
-from mothlight.service import Service
+from mothlight.services import Service
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

@@ -27,7 +27,7 @@ from mothlight.errors import (
 )
 from mothlight.principal import Principal
 from mothlight.schema import Payload
-from mothlight.service import Service
+from mothlight.services import Service
 from mothlight.settings import Settings
 from mothlight.timeline import Timeline
 

@@ -37,7 +37,7 @@ from mothlight.backend.execution import Calls, Instance, Prepared, Result
 from mothlight.backend.wire import each
 from mothlight.errors import Internal, InvalidRequest
 from mothlight.schema import Payload
-from mothlight.service import Service
+from mothlight.services import Service
 
 
 class Odd(Error):

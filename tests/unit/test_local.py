@@ -15,7 +15,7 @@ from trade import Order, Refused, Second, Trade
 from mothlight import App, StartupError, method, service
 from mothlight.backend import LocalBackend
 from mothlight.errors import DeadlineExceeded, DefinitionError, Internal, Overloaded, Unavailable
-from mothlight.service import Service
+from mothlight.services import Service
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

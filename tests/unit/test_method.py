@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from mothlight import Error, batched, method, service
 from mothlight.errors import DefinitionError
-from mothlight.service import Service
+from mothlight.services import Service
 
 
 class Review(BaseModel):

@@ -24,7 +24,7 @@ from referencing.jsonschema import DRAFT202012
 from mothlight import App, Code, Error, Image, method, service
 from mothlight.contracts import openapi
 from mothlight.errors import BUILT_IN, InvalidRequest, RouteNotFound, Unauthenticated
-from mothlight.service import Service
+from mothlight.services import Service
 from mothlight.testing import TestClient
 from services.kitchen import (
     Boil,

@@ -29,7 +29,7 @@ from mothlight.errors import (
     Overloaded,
     Unavailable,
 )
-from mothlight.service import Service
+from mothlight.services import Service
 from mothlight.settings import Settings
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]

@@ -21,7 +21,7 @@ from mothlight.calls.quota import _SWEEP, Bucket, Quota
 from mothlight.errors import Overloaded
 from mothlight.protocols import exposition
 from mothlight.schema import Payload
-from mothlight.service import Service
+from mothlight.services import Service
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

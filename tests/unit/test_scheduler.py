@@ -15,7 +15,7 @@ from mothlight.backend.scheduler import Scheduler
 from mothlight.backend.ticket import Ticket
 from mothlight.errors import DeadlineExceeded, Overloaded, Unavailable
 from mothlight.schema import Payload
-from mothlight.service import Method
+from mothlight.services import Method
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from mothlight import Error, File, batched, method, service
 from mothlight.calls.record import digest
 from mothlight.schema import Payload
-from mothlight.service import Cardinality, Method, Service, snake
+from mothlight.services import Cardinality, Method, Service, snake
 
 
 class Review(BaseModel):

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from mothlight import Code, Error, Step, batched, method, service, stepped
 from mothlight.contracts import contract, openapi
 from mothlight.errors import DefinitionError
-from mothlight.service import Cardinality, Method, Service
+from mothlight.services import Cardinality, Method, Service
 
 if TYPE_CHECKING:
     import heavy  # type: ignore[import-not-found]

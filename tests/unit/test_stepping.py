@@ -20,7 +20,7 @@ from mothlight.backend.execution import Instance
 from mothlight.backend.streams import Streams
 from mothlight.backend.threads import Tasks, start_thread
 from mothlight.schema import Payload
-from mothlight.service import Service
+from mothlight.services import Service
 
 SIZE = 3
 

@@ -10,7 +10,7 @@ from ..call import Step
 from ..errors import BadMedia, Error, Internal
 from ..media.file import Media
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 
 log = logging.getLogger("mothlight")
 

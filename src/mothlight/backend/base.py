@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from ..errors import DeadlineExceeded
 from ..principal import Principal
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 from ..timeline import Timeline
 from .inbox import Inbox
 

@@ -15,7 +15,7 @@ from typing import Any, overload
 from ..call import Call
 from ..errors import Cancelled, DeadlineExceeded, Error, Internal
 from ..schema import Payload, split
-from ..service import Method
+from ..services import Method
 from .answers import Result, check_length, declared, decode, encode, failure, log
 from .placement import forget
 

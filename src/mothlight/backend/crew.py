@@ -16,7 +16,7 @@ from typing import Any
 from .. import metrics
 from ..errors import Unavailable
 from ..schema import Payload
-from ..service import Service
+from ..services import Service
 from . import obituary, wire
 from .base import Reply, Request, StartupError
 from .feed import stream

@@ -16,7 +16,7 @@ from typing import Any
 from ..call import Call, answering
 from ..errors import Error, Internal
 from ..schema import Payload
-from ..service import Method, Service
+from ..services import Method, Service
 from .answers import (
     Result,
     begin,

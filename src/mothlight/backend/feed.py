@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import metrics
 from ..errors import DeadlineExceeded, Error
-from ..method import Method
+from ..methods import Method
 from ..schema import Payload
 from . import wire
 from .base import Request, by_deadline

@@ -17,7 +17,7 @@ from typing import Any
 from ..call import Call
 from ..errors import Cancelled, DeadlineExceeded, Error
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 from .answers import decode
 from .inbox import MAX_BYTES, MAX_ITEMS
 

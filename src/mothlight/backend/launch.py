@@ -9,7 +9,7 @@ import sys
 from typing import NamedTuple
 
 from ..errors import DefinitionError
-from ..service import Service
+from ..services import Service
 from . import wire
 from .arena import Arena
 from .base import ENVIRONMENT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..method import Method
+from ..methods import Method
 from .cost import Cost
 from .queue import FairQueue
 from .ticket import CONCURRENCY, Runner, Ticket

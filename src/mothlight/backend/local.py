@@ -21,7 +21,7 @@ from .. import metrics, timeline
 from ..call import Call
 from ..errors import Error, Overloaded, Unavailable
 from ..schema import Payload
-from ..service import Method, Service
+from ..services import Method, Service
 from ..settings import Settings
 from . import wire
 from .base import Reply, Request, StartupError, by_deadline

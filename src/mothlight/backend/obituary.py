@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from ..method import Method
+from ..methods import Method
 
 _SHOWN = 8
 """Ids of one method's calls in a line."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from ..schema import Payload
-from ..service import Service
+from ..services import Service
 from ..settings import Settings
 from . import placement, wire
 from .base import Reply, Request

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from .. import metrics, timeline
 from ..errors import Error, Unavailable
 from ..schema import Payload
-from ..service import Method, Service
+from ..services import Method, Service
 from . import obituary, wire
 from .arena import Arena
 from .base import StartupError

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import Error
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 from . import wire
 from .base import Request
 from .feed import Feed

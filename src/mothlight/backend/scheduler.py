@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import metrics, timeline
 from ..errors import DeadlineExceeded, Overloaded, Unavailable
-from ..method import Method
+from ..methods import Method
 from .base import Request
 from .line import Line
 from .queue import FairQueue, displaced, rank

@@ -15,7 +15,7 @@ from typing import Any
 from ..call import Call, Step, answering
 from ..errors import DeadlineExceeded, Error
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 from . import wire
 from .answers import begin, close, declared, decode, encode, failure, step
 from .execution import Instance

@@ -14,7 +14,7 @@ from typing import Any
 from ..call import Call
 from ..errors import DeadlineExceeded, Error
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 from . import wire
 from .answers import failure
 from .execution import Instance

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from .. import metrics
 from ..errors import DeadlineExceeded
-from ..method import Method
+from ..methods import Method
 from ..schema import Payload
 from .base import Reply, Request
 from .promise import Promise

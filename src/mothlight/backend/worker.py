@@ -23,7 +23,7 @@ from typing import Any
 from .. import logs
 from ..errors import Cancelled, DeadlineExceeded, DefinitionError
 from ..memory import hurry, settle
-from ..service import Service
+from ..services import Service
 from . import placement, vitals, wire
 from .arena import Arena
 from .base import ENVIRONMENT

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from ..backend.base import Reply, Request
 from ..backend.inbox import Inbox
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 
 
 class State(StrEnum):

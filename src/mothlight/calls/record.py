@@ -27,7 +27,7 @@ from ..errors import (
     Unavailable,
 )
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 from ..timeline import Timeline
 from .base import State, Status, Terms
 from .identity import public

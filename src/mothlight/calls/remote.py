@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 from ..backend.base import Reply
 from ..errors import CallNotFound, Error, ItemsGone, Unavailable
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 from ..settings import Settings
 from . import mirror, scripts
 from .base import State, Status

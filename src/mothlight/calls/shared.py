@@ -18,7 +18,7 @@ from ..backend.base import Backend, Reply, Request, by_deadline
 from ..backend.inbox import Inbox
 from ..errors import CallNotFound, ItemsGone, KeyReused, Unavailable
 from ..schema import Payload
-from ..service import Method, Service
+from ..services import Method, Service
 from ..settings import Settings
 from . import scripts
 from .base import Status, Terms

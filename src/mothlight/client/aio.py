@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 import httpx2
 
 from ..errors import Error
-from ..service import ClientStream, Duplex, ServerStream, Service, Unary
+from ..services import ClientStream, Duplex, ServerStream, Service, Unary
 from .answer import Answer, Collector
 from .body import ABSENT
 from .contract import Contract

@@ -15,7 +15,7 @@ from ..codec.form import Value, is_json, is_text
 from ..codec.json import inline
 from ..errors import InvalidRequest
 from ..schema import ListOf, MediaType, Node, Nothing, Nullable, Payload, Types, present
-from ..service import Method
+from ..services import Method
 
 ABSENT: Any = ...
 """The message of a call that gives none: the method's default, or a message of defaults."""

@@ -8,9 +8,9 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-from ..method import VERBS
+from ..methods import VERBS
 from ..schema.document import read_named, read_node
-from ..service import Cardinality, Method
+from ..services import Cardinality, Method
 from .errors import UnexpectedAnswer
 from .models import Models, error_class, fitted
 from .stub import unknown

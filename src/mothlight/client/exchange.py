@@ -15,7 +15,7 @@ import httpx2
 
 from ..errors import DeadlineExceeded, Error, Superseded
 from ..schema import MediaType, Nothing, Payload
-from ..service import Method
+from ..services import Method
 from . import body
 from .answer import Answer
 from .errors import ConnectionFailed, StreamCut, UnexpectedAnswer, hint

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 from ..errors import Error
-from ..service import Method
+from ..services import Method
 from .answer import Answer
 from .errors import UnexpectedAnswer
 from .exchange import Exchange

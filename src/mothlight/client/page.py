@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..schema import Choice, MapOf, Nothing, Shape
-from ..service import Cardinality, Method
+from ..services import Cardinality, Method
 
 
 class Page(Method[None, Any, Any]):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..errors import InvalidRequest
-from ..service import Method
+from ..services import Method
 from .body import ABSENT
 from .errors import UnknownName
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 import httpx2
 
-from ..service import ClientStream, Duplex, ServerStream, Service, Unary
+from ..services import ClientStream, Duplex, ServerStream, Service, Unary
 from .answer import Answer, Collector
 from .body import ABSENT
 from .contract import Contract

@@ -25,7 +25,7 @@ from ..schema import (
     present,
 )
 from ..schema.shape import Attached
-from ..service import Method
+from ..services import Method
 from ..settings import Settings
 from .json import check, check_strings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..schema import Scalar
-from ..service import Method
+from ..services import Method
 
 JSON, MULTIPART, OCTETS = "application/json", "multipart/form-data", "application/octet-stream"
 SSE, NDJSON, TEXT = "text/event-stream", "application/x-ndjson", "text/plain"

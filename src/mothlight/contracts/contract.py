@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from ..errors import DefinitionError, Error
 from ..schema import Reader, Types, describe
 from ..schema.fields import resolve
-from ..service import Method, Service
+from ..services import Method, Service
 
 VERSION = 1
 

@@ -26,7 +26,7 @@ from ..schema import (
     Types,
     present,
 )
-from ..service import Method, Service
+from ..services import Method, Service
 from . import contract, resource
 from .content import (
     JSON,

@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..schema import Nothing, Reader, Types
 from ..schema.fields import resolve
-from ..service import Method
+from ..services import Method
 from .jsonschema import PREFIX, Schema, schema
 
 PROBLEM_NAME = "Mothlight.Problem"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..method import Cardinality
+from ..methods import Cardinality
 from ..schema import (
     Choice,
     Enum,

@@ -13,7 +13,7 @@ from types import ModuleType
 from ..contracts import build
 from ..dart import generate
 from ..dart.folder import Change, apply, runtime_changes
-from ..service import Service
+from ..services import Service
 
 TEMPLATE = Path(__file__).parent / "template"
 

@@ -12,7 +12,7 @@ from ..calls.base import Terms
 from ..calls.identity import BITS, is_secret, public
 from ..errors import MalformedRequest
 from ..principal import ANONYMOUS, Principal
-from ..service import Method
+from ..services import Method
 from ..timeline import Timeline
 from . import http
 from .observer import Observer

@@ -12,7 +12,7 @@ from ..codec.json import check, check_strings
 from ..contracts.content import raw_field
 from ..errors import InvalidRequest, UnsupportedMedia
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 from ..settings import Settings
 
 BODILESS = ("GET", "DELETE")

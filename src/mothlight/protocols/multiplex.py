@@ -31,7 +31,7 @@ from ..errors import (
     UpgradeRequired,
 )
 from ..schema import Nothing, Payload
-from ..service import Method
+from ..services import Method
 from .exchange import Exchange, client_key
 from .message import from_json, validated
 from .rest import Rest

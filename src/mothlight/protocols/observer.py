@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import __version__, logs, tracing
-from ..service import Method, Service
+from ..services import Method, Service
 from ..settings import Settings
 from ..timeline import Timeline
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from ..backend.base import Backend
 from ..contracts import openapi
 from ..errors import Error, MalformedRequest, MethodNotAllowed, RouteNotFound
-from ..service import Service
+from ..services import Service
 from ..settings import Settings
 from . import exposition, http
 

@@ -32,7 +32,7 @@ from ..errors import (
 )
 from ..principal import Authenticate
 from ..schema import MediaType, Nothing, Payload
-from ..service import Method, Service
+from ..services import Method, Service
 from ..settings import Settings
 from . import http, streams
 from .callers import Callers

@@ -16,7 +16,7 @@ from ..backend.base import Backend
 from ..calls.base import Calls
 from ..errors import Unavailable
 from ..principal import Authenticate
-from ..service import Service
+from ..services import Service
 from ..settings import Settings
 from . import http
 from .observer import Observer

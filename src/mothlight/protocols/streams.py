@@ -20,7 +20,7 @@ from ..codec.json import inline
 from ..contracts.content import stream_types
 from ..errors import Error, NotAcceptable
 from ..schema import Payload
-from ..service import Method
+from ..services import Method
 from ..settings import Settings
 from . import http
 from .exchange import Exchange

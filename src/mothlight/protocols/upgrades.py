@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import MethodNotAllowed, RouteNotFound, Unavailable
-from ..service import Method
+from ..services import Method
 from . import http
 from .multiplex import Multiplex
 from .rest import Rest

@@ -26,7 +26,7 @@ from ..errors import (
     Unavailable,
 )
 from ..schema import MediaType, Nothing, Payload
-from ..service import Method
+from ..services import Method
 from . import http
 from .exchange import Exchange
 from .message import from_frame, from_json, validated

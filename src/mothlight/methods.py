@@ -29,7 +29,7 @@ from .schema import (
 from .schema.fields import deprecation
 
 if typing.TYPE_CHECKING:
-    from .service import Service
+    from .services import Service
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741

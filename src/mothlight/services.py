@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 from .call import Step
 from .errors import DefinitionError, Error
-from .method import (
+from .methods import (
     Batching,
     Cardinality,
     ClientStream,
