@@ -8,7 +8,7 @@ from functools import partial
 
 from . import models, outliving, questions
 from .departures import FAST, SLOW, Beside, Leave, LeaveCalls, SlowStreams
-from .figures import Row, alone, gap, ratio
+from .figures import Comparison, Row, alone, gap, ratio
 from .footprint import PLAIN, Footprint
 from .handover import WAYS, Handover
 from .load import Request
@@ -18,7 +18,7 @@ from .works import Closed, Contender, Waves, Work
 MOTHLIGHT, TWO, FASTAPI = "Mothlight", "Mothlight, 2 workers", "FastAPI"
 METHOD, INLINE = "Mothlight, @method", "FastAPI, async def"
 BARE, LOOP, LOOPS = "bare uvicorn", "plain loop", "plain loop in 2 processes"
-EAGER = "Mothlight, torch at the top"
+EAGER, COMMAND = "Mothlight, torch at the top", "mothlight serve"
 
 _MOTHLIGHT = Contender(MOTHLIGHT, "served")
 _METHOD = Contender(METHOD, "served", partial(questions.review, "/score_one"))
@@ -271,22 +271,28 @@ OVERLOAD = Case(
     questions.review,
 )
 
+
+def _gaps(most: float) -> tuple[Comparison, ...]:
+    ours = (gap(MOTHLIGHT, PLAIN, most=most), gap(COMMAND, PLAIN, most=most))
+    return (*ours, gap(EAGER, PLAIN), gap(FASTAPI, PLAIN))
+
+
 FOOTPRINT = Case(
     "footprint",
     "memory of all processes together, and seconds from the start of the first until it is ready,"
     " with the MLP of text",
-    (_MOTHLIGHT, Contender(EAGER, "eager"), _FASTAPI),
+    (_MOTHLIGHT, Contender(COMMAND, "command"), Contender(EAGER, "eager"), _FASTAPI),
     (
         Footprint(
             Row(
                 "memory",
                 "MB",
-                (gap(MOTHLIGHT, PLAIN, most=60), gap(EAGER, PLAIN), gap(FASTAPI, PLAIN)),
+                _gaps(60),
             ),
             Row(
                 "cold start",
                 "s",
-                (gap(MOTHLIGHT, PLAIN, most=0.5), gap(EAGER, PLAIN), gap(FASTAPI, PLAIN)),
+                _gaps(0.5),
             ),
             "text",
             questions.review,

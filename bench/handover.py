@@ -21,8 +21,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mothlight import memory
 from mothlight.backend import wire
 from mothlight.backend.arena import Arena
+from mothlight.backend.launch import ARENA
 from mothlight.schema import Payload
 
 from .figures import Figures, Row
@@ -89,7 +91,8 @@ async def measure(way: int, size: int, seconds: float) -> dict[str, float]:
     """One way, in this process and one that it starts: GB a second, CPU seconds a GB."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    arena = Arena.create() if way else None
+    descriptor = memory.share(ARENA) if way else None
+    arena = Arena(descriptor) if descriptor else None
     numbers = [theirs.fileno(), *([arena.descriptor] if arena else [])]
     worker = subprocess.Popen(
         [sys.executable, "-m", "bench.handover", "work", *map(str, numbers)], pass_fds=numbers

@@ -24,6 +24,7 @@ START = 60.0
 """Seconds that a contender may take to start."""
 
 _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)  # a server compiles what it imports once
 _SIZES = (1, 2, 4, 8, 16, 32)
 
 

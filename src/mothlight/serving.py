@@ -6,7 +6,7 @@ import os
 
 from . import logs
 from .app import App
-from .backend.base import ENVIRONMENT
+from .backend.launch import ENVIRONMENT, dismiss
 from .errors import DefinitionError
 
 
@@ -19,6 +19,7 @@ def serve(app: App) -> int:
         )
     logs.set_up(app.settings.log, app.settings.log_level)
     app.launch()
+    dismiss()  # what was started ahead for a worker, where there is none
     from .server import run  # 0.2 s, in which the workers import what they need
 
     return run(app)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from trade import Trade
 
-from mothlight import App, File
+from mothlight import App, File, memory
 from mothlight.backend import arena as module
-from mothlight.backend import wire
+from mothlight.backend import launch, wire
 from mothlight.backend.arena import LEAST, Arena, Region
 from mothlight.backend.process import Process
 from mothlight.errors import Unavailable
@@ -42,9 +42,9 @@ def payload(*files: bytes) -> Payload:
 
 
 def made(size: int = 16 * LEAST) -> Arena:
-    arena = Arena.create(size)
-    assert arena
-    return arena
+    descriptor = memory.share(size)
+    assert descriptor
+    return Arena(descriptor)
 
 
 class Lending(RuleBasedStateMachine):
@@ -53,7 +53,7 @@ class Lending(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.arena = made()
-        self.reader = Arena(os.dup(self.arena.descriptor), self.arena.size)
+        self.reader = Arena(os.dup(self.arena.descriptor))
         self.away: list[tuple[list[Any], list[Region], list[Any]]] = []
 
     @rule(
@@ -368,7 +368,7 @@ def test_services_without_files_have_no_arena(run: Run) -> None:
 def test_without_arenas_files_go_through_the_socket(
     run: Run, restored: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Arena, "create", classmethod(lambda cls: None))
+    monkeypatch.setattr(memory, "share", lambda size: None)
 
     async def main() -> None:
         async with App(Freight, workers=1) as app:
@@ -383,7 +383,7 @@ def test_the_front_does_not_believe_what_a_worker_says_of_regions(run: Run) -> N
     async def main() -> None:
         async with App(Freight, workers=1) as app:
             process = process_of(app)
-            for region in (Region(0, 0, module.SIZE, 1), Region(0, 0, -1, 1)):
+            for region in (Region(0, 0, launch.ARENA, 1), Region(0, 0, -1, 1)):
                 lie = wire.Shared(wire.Results(1, [payload(b"")], 0.0), [region])
                 with pytest.raises(ValueError, match="not in its arena"):
                     process.data_received(wire.pack(lie))

@@ -26,7 +26,9 @@ FRAMES = [
     wire.End(4, {"type": "Odd", "n": 1}),
 ]
 ORDERS = [
-    wire.Setup("module:Class", ["/a", "/b"], None, wire.Placement()),
+    wire.Setup(
+        "module:Class", wire.Placement(), wire.Log(), ["/a"], None, {b"\xff": b""}, b"/\xff"
+    ),
     wire.Batch(
         1,
         "analyze",

@@ -47,7 +47,9 @@ class Front:
         self.splitter = wire.Splitter()
         self.frames: list[wire.ToFront] = []
         self.pulses: list[int] = []
-        self.send(wire.Setup(address, sys.path, None, placement or wire.Placement(device="cpu")))
+        self.send(
+            wire.Setup(address, placement or wire.Placement(device="cpu"), wire.Log(), sys.path)
+        )
         ready = self.receive()
         assert isinstance(ready, wire.Ready), ready
         self.ready = ready

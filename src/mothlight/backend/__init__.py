@@ -8,16 +8,22 @@ Backend.unary / Backend.stream ─ Scheduler: a free runner pulls what waits
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .base import Backend, Reply, Request, StartupError
-
 if TYPE_CHECKING:
+    from .base import Backend, Reply, Request, StartupError
     from .local import LocalBackend
     from .pool import Pool
 
 __all__ = ["Backend", "LocalBackend", "Pool", "Reply", "Request", "StartupError"]
 
-_LATER = {"LocalBackend": ".local", "Pool": ".pool"}
-"""What a worker does not need: it would start a third later."""
+_LATER = {
+    "Backend": ".base",
+    "LocalBackend": ".local",
+    "Pool": ".pool",
+    "Reply": ".base",
+    "Request": ".base",
+    "StartupError": ".base",
+}
+"""A worker needs few of them, and would start a third later; ``launch`` needs none."""
 
 
 def __getattr__(name: str) -> Any:

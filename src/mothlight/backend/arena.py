@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import sys
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -21,9 +20,6 @@ from ..schema import Payload
 
 LEAST = 128 * 1024
 """Bytes from which on a file goes this way; below, the socket is as good (bench/handover.py)."""
-
-SIZE = 256 * 1024 * 1024
-"""Bytes of an arena. It takes memory only where it has been written."""
 
 _KEPT = 32 * 1024 * 1024
 """Bytes that an arena may keep when nothing is in it; more are given back to the system."""
@@ -41,37 +37,24 @@ class Region(NamedTuple):
 
 
 class Arena:
-    """Shared memory of ``size`` bytes. The sender uses ``lend`` and ``free``, the receiver
-    ``restore``; either may do so from any thread."""
+    """The shared memory behind a descriptor (``memory.share``), which ends with it. The sender uses
+    ``lend`` and ``free``, the receiver ``restore``; either may do so from any thread."""
 
-    def __init__(self, descriptor: int, size: int = SIZE) -> None:
-        self.descriptor, self.size = descriptor, size
-        self._memory = mmap.mmap(descriptor, size)
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor, self.size = descriptor, os.fstat(descriptor).st_size
+        self._memory = mmap.mmap(descriptor, self.size)
         self._lock = threading.Lock()
         self._taken: dict[int, int] = {}  # where each region begins and ends
         self._used = 0  # up to where memory has been written
 
     @classmethod
-    def create(cls, size: int = SIZE) -> Arena | None:
-        """A new one, which children may inherit by its descriptor; None where the system gives none
-        (it is Linux that has anonymous files)."""
-        if sys.platform != "linux":
-            return None
-        import fcntl
-
-        try:
-            descriptor = os.memfd_create("mothlight", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        except OSError:
-            return None
-        try:
-            os.ftruncate(descriptor, size)
-            # Were the file cut, reading it would kill the reader.
-            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-            return cls(descriptor, size)
-        except OSError:
+    def of(cls, descriptor: int, is_used: bool) -> Arena | None:
+        """The memory behind a descriptor, which is closed where nobody uses it; None for 0."""
+        if descriptor and is_used:
+            return cls(descriptor)
+        if descriptor:
             os.close(descriptor)
-            return None
+        return None
 
     def close(self) -> None:
         """Gives the memory back, once the other side has closed it too."""

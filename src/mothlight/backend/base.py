@@ -16,9 +16,6 @@ from .inbox import Inbox
 
 T = TypeVar("T")
 
-ENVIRONMENT = "MOTHLIGHT_WORKER"
-"""Set in the environment of worker processes, to the process id of their front."""
-
 
 class StartupError(RuntimeError):
     """A service could not be started; the message holds the worker's own traceback."""

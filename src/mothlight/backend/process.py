@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from ..services import Method, Service
 from . import obituary, wire
 from .arena import Arena
 from .base import StartupError
-from .launch import Launched, launch
+from .launch import Launched, launch, surroundings
 from .running import Running
 from .scheduler import Scheduler
 from .ticket import CONCURRENCY, Ticket
@@ -79,6 +78,7 @@ class Process(asyncio.Protocol):
         self._popen: subprocess.Popen[bytes] | None = None
         self._requests: Arena | None = None
         self._answers: Arena | None = None
+        self._unsent = b""  # of what it is told at first
         self._splitter = wire.Splitter()
         self._ids = 0
         self._batches: dict[int, Held] = {}
@@ -86,25 +86,33 @@ class Process(asyncio.Protocol):
         self._busy = 0  # synchronous batches in the worker; the others run side by side
         self._answered = 0.0  # when the last of them was answered
 
-    def launch(self) -> None:
-        """Starts the process ahead of ``start``, which tells it what to load. Raises OSError."""
-        self._launched = launch(self.service, self.placement)
+    def launch(self) -> Launched:
+        """Starts the process, which begins to load; ``start`` waits for it. Raises OSError."""
+        launched = self._launched = launch()
+        self._popen = launched.popen
+        methods = self.service.methods.values()
+        self._requests = Arena.of(launched.requests, any(m.input.has_media for m in methods))
+        self._answers = Arena.of(launched.answers, any(m.output.has_media for m in methods))
+        around = surroundings(self.placement.threads)
+        self._unsent = wire.pack(
+            wire.Setup(self.service.address, self.placement, self.log, *around)
+        )
+        with contextlib.suppress(OSError):  # it has ended, which is noticed when we connect
+            self._unsent = self._unsent[launched.sending.send(self._unsent) :]
+        return launched
 
     async def start(self, timeout: float) -> None:
         """Starts the process and waits until its model is loaded. Raises StartupError."""
         loop = asyncio.get_running_loop()
         self.started, self.closed = loop.create_future(), loop.create_future()
-        launched = self._launched or launch(self.service, self.placement)
-        self._popen, sending, receiving, self._requests, self._answers = launched
+        _, sending, receiving, _, _ = self._launched or self.launch()
         connect = loop.create_unix_connection
         try:
             async with asyncio.timeout(timeout):
                 self._sending, _ = await connect(asyncio.Protocol, sock=sending)
                 self._receiving, _ = await connect(lambda: self, sock=receiving)
-                main = getattr(sys.modules["__main__"], "__file__", None)
-                self._send(
-                    wire.Setup(self.service.address, sys.path, main, self.placement, self.log)
-                )
+                if self._unsent and not self._sending.is_closing():
+                    self._sending.write(self._unsent)
                 await self.started
         except BaseException as error:
             self.ready_since = 0.0  # where both came together: whoever waits here is told of it

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..parent import end_with_parent
 from . import wire
-from .base import ENVIRONMENT
+from .launch import ENVIRONMENT
 
 _PAUSE = 0.5
 """Seconds between two pulses."""

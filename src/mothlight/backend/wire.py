@@ -62,11 +62,16 @@ class Log(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Setup(msgspec.Struct, tag="setup", array_like=True):
+    """What a worker serves, and what it shares with its front as that is now: its modules' folders,
+    its main file, its variables and its current folder ({} and b"": the worker's own)."""
+
     address: str
-    path: list[str]
-    main: str | None
     placement: Placement
-    log: Log = Log()
+    log: Log
+    path: list[str]
+    main: str | None = None
+    environment: dict[bytes, bytes] = {}
+    folder: bytes = b""
 
 
 class Ready(msgspec.Struct, tag="ready", array_like=True):

@@ -26,7 +26,6 @@ from ..memory import hurry, settle
 from ..services import Service
 from . import placement, vitals, wire
 from .arena import Arena
-from .base import ENVIRONMENT
 from .batch import Calls, Prepared
 from .execution import Instance
 from .streams import Streams
@@ -231,7 +230,6 @@ def main(reading: int, writing: int, *arenas: int) -> None:
     vitals.survive_signals()
     vitals.die_with_parent()
     vitals.survive_logging()
-    os.environ[ENVIRONMENT] = "1"
     for inherited in filter(None, (reading, writing, *arenas)):
         os.set_inheritable(inherited, False)  # as it was for us: a program that a model starts
     shared = (Arena(number) if number else None for number in arenas)
@@ -242,6 +240,11 @@ def main(reading: int, writing: int, *arenas: int) -> None:
         return  # the parent is gone already
     assert isinstance(setup, wire.Setup)
     start = time.perf_counter()
+    if setup.environment:  # it may have changed since we were started
+        os.environb.clear()
+        os.environb.update(setup.environment)
+    if setup.folder:
+        os.chdir(setup.folder)
     placed, log = setup.placement, setup.log
     logs.set_up(log.form, log.level, service=setup.address.rpartition(":")[2])
     placement.assign(placed)
