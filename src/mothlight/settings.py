@@ -97,6 +97,11 @@ class Settings(BaseSettings):
         None,
         description="bytes a worker may hold; above it is replaced, half more and it is killed",
     )
+    hang: PositiveFloat = Field(
+        120.0,
+        description="seconds that a call may go on when nobody waits for it, before its worker is "
+        "replaced; sooner where the method is known to be quicker",
+    )
     worker_calls: PositiveInt | None = Field(
         None, description="calls after which a worker is replaced by a fresh one"
     )

@@ -75,6 +75,15 @@ def test_a_model_that_hangs(faulty: Start, show: Show, how: str) -> None:
         assert back < server.bound()
 
 
+def test_the_first_call_of_a_method_hangs(faulty: Start) -> None:
+    server = faulty(workers=1, hang=1)  # nobody knows what it should cost
+    (victim,) = server.workers()
+    assert server.call("hang", "sleep", timeout=0.3)[0] == 504
+    server.await_log("is renewed: Faulty.hang hangs, and nobody waits for it any more")
+    wait_until(lambda: not Path(f"/proc/{victim}").exists(), "its end", 20)
+    assert server.call("echo", 5) == (200, -5)
+
+
 def test_others_go_on_beside_a_model_that_hangs(faulty: Start, show: Show) -> None:
     server = faulty(workers=2)
     assert server.call("hang", "not") == (204, None)

@@ -132,6 +132,29 @@ def test_a_crowd_waits_for_a_moment_only_and_others_as_long_as_allowed(run: Run)
     run(main())
 
 
+def test_behind_a_batch_that_goes_on_and_on_only_one_waits(run: Run) -> None:
+    async def main() -> None:
+        stuck, other = Held(), Held()
+        scheduler = known("alone", 0.01, stuck)
+        submit(scheduler, "alone", "runs")
+        stuck.remains = -9.0  # longer than predicted
+        for number in range(3):
+            submit(scheduler, "alone", f"may still be served {number}")
+        stuck.remains = -11.0
+        with pytest.raises(Overloaded) as caught:
+            submit(scheduler, "alone", "would wait for longer than max_delay")
+        assert caught.value.retry_after == pytest.approx(11.03, abs=0.02)
+        leave_all(scheduler)
+        submit(scheduler, "alone", "waits for all of them")
+        with pytest.raises(Overloaded):
+            submit(scheduler, "alone", "has a deadline", 5.0)
+        scheduler.runners = lambda: (stuck, other)
+        submit(scheduler, "alone", "another one is free", 5.0)
+        leave_all(scheduler)
+
+    run(main())
+
+
 def test_bytes_are_bounded_too(run: Run) -> None:
     async def main() -> None:
         runner = Held()

@@ -24,7 +24,7 @@ class Pool:
             _placements(settings, len(services)),
             settings.start_timeout,
             settings.drain,
-            Limits(settings.worker_memory, settings.worker_calls),
+            Limits(settings.worker_memory, settings.worker_calls, hang=settings.hang),
             wire.Log(settings.log, settings.log_level),
         )
         self._crews = {

@@ -11,6 +11,7 @@ What a batch costs is learnt (``Cost``); from it come the predicted wait, the re
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -178,15 +179,21 @@ class Scheduler:
         and in the queues of other methods as many as ``before`` says."""
         if line.is_stream:
             return 0.0  # how long streams last nobody knows; their number is bounded
-        work, runners = line.backlog(ahead), 0
+        work, runners, stuck = line.backlog(ahead), 0, math.inf
         for runner in self.runners():
             if runner.is_open:
-                work += max(0.0, line.left(runner, now))
+                left = line.left(runner, now)
+                if left < -self.max_delay:  # it may well take as long again
+                    stuck = min(stuck, -left)
+                    continue
+                work += max(0.0, left)
                 runners += 1
         if self.waiting > len(line.queue):
             for other in self.lines.values():
                 if other is not line and other.kind == line.kind:
                     work += other.backlog(before(other.queue))
+        if runners == 0 and stuck < math.inf:
+            return work + stuck
         return work / max(1, runners)
 
     # Deadlines
