@@ -41,7 +41,7 @@ def test_a_model_that_miscounts_gives_nobody_anothers_answer(faulty: Start) -> N
         load.more(500)
         assert {c.code for c in load.ended if c.path == "/faulty/miscount"} == {"internal"}
         assert {c.code for c in load.ended if c.path != "/faulty/miscount"} == {"ok"}
-    assert "Faulty.miscount got 1 and returned 0" in server.text()
+    assert "Faulty.miscount gave what it does not declare: 0 answers to 1 messages" in server.text()
 
 
 def test_a_model_that_prints_megabytes_disturbs_nobody(faulty: Start) -> None:

@@ -172,6 +172,12 @@ def test_a_method_that_forgot_its_return_is_told(hint: Any) -> None:
         shape_of(hint).encode(None)
 
 
+def test_a_dict_is_no_model() -> None:
+    told = "the value: Input should be an? .*Point.*, and it is a dict"
+    with pytest.raises(ValueError, match=told):
+        shape_of(Point).encode({"x": 1, "y": 2})
+
+
 def test_one_model_is_not_as_good_as_another() -> None:
     with pytest.raises(ValueError, match="instance of Circle, and it is a Square"):
         shape_of(Circle).encode(Square(kind="box", side=1.0))
@@ -244,12 +250,14 @@ def test_a_value_that_does_not_fit_is_an_error_whatever_a_model_does_to_warnings
         for action in ("ignore", "default", "once"):
             warnings.simplefilter(action)
             for _ in range(2):
-                with pytest.raises(ValueError, match="Expected `int`"):
+                with pytest.raises(ValueError, match="be an int, and it is a str"):
                     shape.encode(["1"])
         warnings.resetwarnings()
-        with pytest.raises(ValueError, match="Expected `int`"):
+        with pytest.raises(ValueError, match="be an int, and it is a str"):
             shape.encode(["1"])
-    with pytest.warns(UserWarning, match="Expected `int`"):  # others' warnings stay what they are
+    with pytest.warns(
+        UserWarning, match="be an int, and it is a str"
+    ):  # others' warnings stay what they are
         TypeAdapter(list[int]).dump_json(["x"])  # type: ignore[list-item]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +18,16 @@ log = logging.getLogger("mothlight")
 
 Result = Payload | dict[str, Any]
 """What became of one call: its encoded answer, or its problem document."""
+
+
+class Misfit(ValueError):
+    """A method gave what it does not declare. The message says where the method stands, which no
+    traceback would: it has returned."""
+
+    def __init__(self, method: Method[Any, Any, Any], what: str) -> None:
+        code = getattr(inspect.unwrap(method.func), "__code__", None)
+        where = f"{code.co_filename}:{code.co_firstlineno}: " if code else ""
+        super().__init__(f"{where}{method.qualname} gave what it does not declare: {what}")
 
 
 def decode(method: Method[Any, Any, Any], payload: Payload) -> Any:
@@ -50,7 +62,7 @@ def step(
     check_length(method, returned, len(states))
     for one in returned:
         if not isinstance(one, (Step, Error)):
-            raise TypeError(f"{method.qualname} returned a {type(one).__name__}, not a Step")
+            raise Misfit(method, f"{type(one).__name__} in place of a Step or an Error")
     return returned  # type: ignore[no-any-return]
 
 
@@ -59,16 +71,32 @@ def encode(method: Method[Any, Any, Any], value: Any, id: str) -> Result:
     if isinstance(value, Error):
         return value.problem()
     try:
-        return method.output.encode(value)
+        return written(method, value)
     except Exception:
         return failure(method, [id])
 
 
+def written(method: Method[Any, Any, Any], value: Any) -> Payload:
+    """The payload of what a method gave. Raises Misfit, and what the value's own code raises."""
+    try:
+        return method.output.encode(value)
+    except ValueError as error:
+        raise Misfit(method, str(error)) from error
+
+
 def failure(method: Method[Any, Any, Any], ids: Sequence[str]) -> dict[str, Any]:
     """Logs the exception that is being handled, and gives the problem that says nothing of it."""
-    told = {"calls": ids, "method": method.qualname}
-    log.exception("%s failed (call %s)", method.qualname, ", ".join(ids), extra=told)
+    report(method, ids, sys.exc_info()[1])
     return Internal().problem()
+
+
+def report(method: Method[Any, Any, Any], ids: Sequence[str], error: BaseException | None) -> None:
+    """Logs why calls failed."""
+    name, told = method.qualname, {"calls": ids, "method": method.qualname}
+    if isinstance(error, Misfit):
+        log.error("%s failed (call %s)\n%s", name, ", ".join(ids), error, extra=told)
+    else:
+        log.error("%s failed (call %s)", name, ", ".join(ids), exc_info=error, extra=told)
 
 
 def declared(method: Method[Any, Any, Any], error: Error) -> dict[str, Any]:
@@ -81,11 +109,12 @@ def declared(method: Method[Any, Any, Any], error: Error) -> dict[str, Any]:
 
 
 def check_length(method: Method[Any, Any, Any], returned: Any, expected: int) -> None:
-    """TypeError or ValueError where a method does not give one answer for each message."""
+    """Misfit where a method does not give one answer for each message."""
     if not isinstance(returned, (list, tuple)):
-        raise TypeError(f"{method.qualname} returned a {type(returned).__name__}, not a list")
+        raise Misfit(method, f"{type(returned).__name__} in place of a list")
     if len(returned) != expected:
-        raise ValueError(f"{method.qualname} got {expected} and returned {len(returned)}")
+        what = f"{len(returned)} answers to {expected} messages; give one for each, in their order"
+        raise Misfit(method, what)
 
 
 def close(thing: Any) -> None:

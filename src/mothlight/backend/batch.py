@@ -16,7 +16,7 @@ from ..call import Call
 from ..errors import Cancelled, DeadlineExceeded, Error, Internal
 from ..schema import Payload, split
 from ..services import Method
-from .answers import Result, check_length, declared, decode, encode, failure, log
+from .answers import Result, check_length, declared, decode, encode, failure, log, report
 from .placement import forget
 
 
@@ -197,8 +197,8 @@ class Parts:
                 yield part
 
     def answer(self, part: Part, returned: Any) -> None:
-        """Takes what the model gave for a part. Raises TypeError or ValueError where it does not
-        have one answer for each member."""
+        """Takes what the model gave for a part. Raises Misfit where it does not have one answer for
+        each member."""
         batch = self.batch
         check_length(batch.method, returned, len(part.members))
         if len(part.members) == len(batch.results) > 1:
@@ -232,16 +232,15 @@ class Parts:
         it is logged once."""
         if self.batch.answers is not None:
             return self.batch.answers
-        name = self.batch.method.qualname
+        method = self.batch.method
         if self._guilty:
-            ids, told = ", ".join(self._guilty), {"calls": self._guilty, "method": name}
-            log.error("%s failed (call %s)", name, ids, exc_info=self._error, extra=told)
+            report(method, self._guilty, self._error)
         elif self._error and not isinstance(self._error, Error):
             log.warning(
                 "%s failed for several calls together, and for none alone (call %s)",
-                name,
+                method.qualname,
                 ", ".join(self.batch.calls.ids),
                 exc_info=self._error,
-                extra={"calls": self.batch.calls.ids, "method": name},
+                extra={"calls": self.batch.calls.ids, "method": method.qualname},
             )
         return self.batch.results  # type: ignore[return-value]  # none is None any more

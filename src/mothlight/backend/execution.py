@@ -29,6 +29,7 @@ from .answers import (
     failure,
     log,
     step,
+    written,
 )
 from .batch import Calls, Parts, Prepared
 from .intake import Intake
@@ -214,7 +215,7 @@ class Instance:
         if isinstance(result, Error):
             raise result
         if result is not _NO_ITEM:
-            method.output.encode(result)
+            written(method, result)
 
     def _first(
         self,
@@ -256,7 +257,7 @@ async def _answer_async(
 def _encoded(method: Method[Any, Any, Any], item: Any) -> Payload:
     if isinstance(item, Error):
         raise item
-    return method.output.encode(item)
+    return written(method, item)
 
 
 def _streamed(method: Method[Any, Any, Any], example: Any) -> Any:

@@ -179,7 +179,7 @@ class Shape(Generic[T]):
                 raw = self.adapter.dump_python(value, by_alias=True, warnings="error")
                 json = to_json(_write_bytes(raw, context), inf_nan_mode="strings")
         except (PydanticSerializationError, Warning) as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(_misfit(str(error))) from None
         if self.has_floats and _is_suspect(json) and (odd := self._not_finite(value)):
             mend = "fix the model, or let it pass with   Field(allow_inf_nan=True)"
             raise ValueError(f"{odd[0] or 'the value'}: {odd[1]}; {mend}")
@@ -208,7 +208,8 @@ class Shape(Generic[T]):
             except ValidationError as error:
                 found = error.errors(include_url=False, include_context=False)[0]
                 it, path = type(found["input"]).__name__, path_of(found["loc"]) or "the value"
-                raise ValueError(f"{path}: {found['msg']}, and it is a {it}") from None
+                told = found["msg"].replace("a valid dictionary or instance", "an instance")
+                raise ValueError(f"{path}: {told}, and it is {_a(it)}") from None
 
     def _not_finite(self, value: T) -> tuple[str, str] | None:
         """(path, message) of the first float that is not finite and has no leave to be so."""
@@ -239,6 +240,24 @@ def _make_misfits_errors() -> None:
     if not warnings.filters or warnings.filters[0] is not _strict[0]:  # a model's is before
         warnings.filterwarnings("error", module=re.escape(__name__) + r"\Z")
         _strict[0] = warnings.filters[0]
+
+
+_UNEXPECTED = re.compile(
+    r"Expected `(?P<type>[^`]+)`.*?\[(field_name='(?P<field>[^']+)', )?.*input_type=(?P<is>\w+)"
+)
+"""What pydantic says of a value that it can write, and that is not of the type."""
+
+
+def _misfit(told: str) -> str:
+    found = _UNEXPECTED.search(told)
+    if not found:
+        return told
+    where = found["field"] or "the value"
+    return f"{where}: Input should be {_a(found['type'])}, and it is {_a(found['is'])}"
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"
 
 
 def _errors(error: ValidationError) -> list[ErrorDetails]:
