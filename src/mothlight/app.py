@@ -27,7 +27,7 @@ from .principal import Authenticate, guarded
 from .protocols.observer import Observer
 from .schema import Payload
 from .services import Method, ServerStream, Service, Unary
-from .settings import Settings
+from .settings import Settings, read
 
 if TYPE_CHECKING:
     from .protocols import http
@@ -58,7 +58,7 @@ class App:
     ) -> None:
         if not services:
             raise DefinitionError("an App needs a service", "write   App(Sentiment)")
-        settings = settings or Settings(**options)
+        settings = settings or read(**options)
         self.settings = settings
         self._classes, self._given, self._authenticate = services, backend, authenticate
         self.services = [Service.of(cls) for cls in services]

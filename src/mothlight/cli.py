@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from . import __version__, logs
 from .errors import DefinitionError
 from .flutter import command as flutter
-from .settings import Settings
-from .target import Refused, find_app, unfit
+from .settings import Settings, read
+from .target import Refused, find_app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -205,16 +204,8 @@ def _demo() -> int:
     return main()
 
 
-_NO_OPTIONS: dict[str, Any] = {}
-
-
 def _keys_file(given: Path | None) -> Path:
-    if given is None:
-        try:
-            given = Settings(**_NO_OPTIONS).keys
-        except ValidationError as error:
-            raise unfit(error) from None
-    return given or Path("keys.toml")
+    return given or read().keys or Path("keys.toml")
 
 
 def _keys_new(name: str, rate: float | None, concurrency: int | None, file: Path | None) -> int:
@@ -232,9 +223,9 @@ def _keys_new(name: str, rate: float | None, concurrency: int | None, file: Path
 
 
 def _keys_list(file: Path | None) -> int:
-    from .keys import read
+    from . import keys
 
-    for key in read(_keys_file(file)):
+    for key in keys.read(_keys_file(file)):
         rate = "" if key.rate is None else f"{key.rate:g} calls/s"
         most = "" if key.concurrency is None else f"{key.concurrency} at once"
         print(f"{key.id}  {key.created:%Y-%m-%d %H:%M}  {key.name:24} {rate:14} {most}".rstrip())

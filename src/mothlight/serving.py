@@ -6,13 +6,14 @@ import os
 
 from . import logs
 from .app import App
-from .backend.launch import ENVIRONMENT, dismiss
+from .backend.launch import dismiss
 from .errors import DefinitionError
+from .parent import FRONT
 
 
 def serve(app: App) -> int:
     """Serves until it is told to stop; the exit status (3 when a service could not be started)."""
-    if os.environ.get(ENVIRONMENT):
+    if os.environ.get(FRONT):
         raise DefinitionError(
             "serve() was reached while a worker imported this module",
             'guard it:   if __name__ == "__main__": mothlight.serve(app)',

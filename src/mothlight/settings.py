@@ -7,11 +7,22 @@ Each field is an argument of ``App(...)``, an environment variable (``MOTHLIGHT_
 from __future__ import annotations
 
 import ipaddress
+import logging
+import os
 import re
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,6 +32,11 @@ from pydantic_settings import (
 )
 
 from .definition import DefinitionError
+from .parent import FRONT
+
+log = logging.getLogger("mothlight")
+
+PREFIX = "MOTHLIGHT_"
 
 _ORIGIN = re.compile(
     r"(?!https:.*:443$|http:.*:80$)[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
@@ -33,7 +49,7 @@ class Settings(BaseSettings):
     """How services are deployed. What they are stands in their classes."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MOTHLIGHT_", toml_file="mothlight.toml", extra="forbid", frozen=True
+        env_prefix=PREFIX, toml_file="mothlight.toml", extra="forbid", frozen=True
     )
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 lets phones in")
@@ -209,3 +225,41 @@ class Settings(BaseSettings):
             file = Path("mothlight.toml").resolve()
             raise DefinitionError(f"{file} cannot be read: {error}") from None
         return init_settings, env_settings, toml
+
+
+def read(**options: Any) -> Settings:
+    """The settings: ``options``, then the environment's and the file's. Raises DefinitionError
+    where they do not fit; a variable whose name is nearly that of a setting is warned of."""
+    try:
+        settings = Settings(**options)
+    except ValidationError as error:
+        raise DefinitionError(_told(error)) from None
+    if FRONT not in os.environ:  # else the front has told already
+        for variable in os.environ:
+            if variable.upper().startswith(PREFIX):
+                _look_at(variable.upper())
+    return settings
+
+
+def _told(error: ValidationError) -> str:
+    lines = ["these settings do not fit (options, MOTHLIGHT_… variables, mothlight.toml):"]
+    for entry in error.errors():
+        name, told = ".".join(map(str, entry["loc"])), entry["msg"]
+        if entry["type"] == "extra_forbidden":
+            near = get_close_matches(name, Settings.model_fields, 1)
+            told = "there is no such setting" + (f"; is it {near[0]}?" if near else "")
+        elif str(entry["input"]).startswith("tcp://"):
+            told += (
+                f", and it is {entry['input']}: Kubernetes sets that where a Service is called "
+                "mothlight; give that another name, or the pod   enableServiceLinks: false"
+            )
+        lines.append(f"{name}: {told}")
+    return "\n  ".join(lines)
+
+
+@cache
+def _look_at(variable: str) -> None:
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    near = get_close_matches(variable, known, 1, cutoff=0.9)
+    if near and variable not in known:
+        log.warning("%s is no setting; is it %s?", variable, near[0])

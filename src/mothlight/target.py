@@ -8,15 +8,11 @@ import logging
 import sys
 import time
 import traceback
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic import ValidationError
-
 from .errors import DefinitionError
-from .settings import Settings
 
 log = logging.getLogger("mothlight")
 
@@ -46,56 +42,39 @@ def find_app(target: str, options: dict[str, Any]) -> Any:
             hint = f"; its services are {', '.join(there)}" if there else ""
             raise Refused(f"{module_name} has no {part!r}{hint}")
         found = getattr(found, part)
-    try:
-        apps: dict[int, tuple[str, App]] = {}
-        for key, value in vars(module).items():
-            if isinstance(value, App):
-                apps.setdefault(id(value), (key, value))
-        if found is module and len(apps) > 1:
-            names = " or ".join(f"{module_name}:{name}" for name, _ in apps.values())
-            raise Refused(f"{module_name} has several Apps; say which:   {names}")
-        if found is module and apps:  # its keys and its limits are meant, too
-            ((_, found),) = apps.values()
-        if isinstance(found, App):
-            return found.with_settings(**options)
-        if found is not module:
-            for name, app in apps.values():
-                if any(service.cls is found for service in app.services):
-                    log.warning(
-                        "%s has an App of %s, which this passes by with its settings and who may "
-                        "call;   serve %s:%s   takes it",
-                        *(module_name, found.__name__, module_name, name),
-                    )
-            return App(found, **options)
-        services = [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type)
-            and "__mothlight__" in vars(value)
-            and value.__module__ == module.__name__
-        ]
-        if not services:
-            raise Refused(
-                f"{module_name} defines no service\n"
-                "  mark a class with @service, or name what to serve:   mothlight serve module:Name"
-            )
-        return App(*services, **options)
-    except ValidationError as error:
-        raise unfit(error) from None
-
-
-def unfit(error: ValidationError) -> Refused:
-    """What is said where settings do not fit, which may come from the command line, a variable, or
-    the file."""
-    lines = []
-    for entry in error.errors():
-        name, told = ".".join(map(str, entry["loc"])), entry["msg"]
-        if entry["type"] == "extra_forbidden":
-            near = get_close_matches(name, Settings.model_fields, 1)
-            told = "there is no such setting" + (f"; is it {near[0]}?" if near else "")
-        lines.append(f"{name}: {told}")
-    where = "these settings do not fit (options, MOTHLIGHT_… variables, mothlight.toml):"
-    return Refused("\n  ".join([where, *lines]))
+    apps: dict[int, tuple[str, App]] = {}
+    for key, value in vars(module).items():
+        if isinstance(value, App):
+            apps.setdefault(id(value), (key, value))
+    if found is module and len(apps) > 1:
+        names = " or ".join(f"{module_name}:{name}" for name, _ in apps.values())
+        raise Refused(f"{module_name} has several Apps; say which:   {names}")
+    if found is module and apps:  # its keys and its limits are meant, too
+        ((_, found),) = apps.values()
+    if isinstance(found, App):
+        return found.with_settings(**options)
+    if found is not module:
+        for name, app in apps.values():
+            if any(service.cls is found for service in app.services):
+                log.warning(
+                    "%s has an App of %s, which this passes by with its settings and who may "
+                    "call;   serve %s:%s   takes it",
+                    *(module_name, found.__name__, module_name, name),
+                )
+        return App(found, **options)
+    services = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and "__mothlight__" in vars(value)
+        and value.__module__ == module.__name__
+    ]
+    if not services:
+        raise Refused(
+            f"{module_name} defines no service\n"
+            "  mark a class with @service, or name what to serve:   mothlight serve module:Name"
+        )
+    return App(*services, **options)
 
 
 def _import(name: str) -> ModuleType:

@@ -73,10 +73,10 @@ def test_a_broken_settings_file_is_named(folder: Path, text: str) -> None:
 def test_an_unknown_setting_is_named(folder: Path) -> None:
     (folder / "mothlight.toml").write_text("prot = 1\n")
     (folder / "kept_set.py").write_text(MODULE.replace("app =", "def app(): return"))
-    with pytest.raises(Refused, match="prot: there is no such setting; is it port"):
+    with pytest.raises(DefinitionError, match="prot: there is no such setting; is it port"):
         find_app("kept_set:Kept", {})
     (folder / "mothlight.toml").write_text('device = "gpu"\n')
-    with pytest.raises(Refused, match="'gpu' is no device"):
+    with pytest.raises(DefinitionError, match="'gpu' is no device"):
         find_app("kept_set:Kept", {})
     with pytest.raises(Refused, match="names no module"):
         find_app(":Kept", {})

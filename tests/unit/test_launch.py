@@ -168,7 +168,7 @@ def test_nothing_heavy_is_imported_before_it() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert found.stdout.splitlines() == [
-        "mothlight mothlight.backend mothlight.backend.launch mothlight.memory",
+        "mothlight mothlight.backend mothlight.backend.launch mothlight.memory mothlight.parent",
         "False False",
     ]
 

@@ -90,7 +90,7 @@ def test_a_module_that_workers_cannot_import(run: Run, tmp_path: Path) -> None:
     module = tmp_path / "only_here.py"
     module.write_text(
         "import os, mothlight\n"
-        "if os.environ.get('MOTHLIGHT_WORKER'): import no_such_package\n"
+        "if os.environ.get('_MOTHLIGHT_FRONT'): import no_such_package\n"
         "@mothlight.service\n"
         "class Odd:\n"
         "    @mothlight.method\n"

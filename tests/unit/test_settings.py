@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from mothlight import App, Settings, method, service
+from mothlight import App, DefinitionError, Settings, method, service
+from mothlight import settings as module
 from mothlight.cli import Refused, find_app
 
 
@@ -134,5 +135,24 @@ def test_the_command_line_goes_before_the_apps_own(
     assert [s.name for s in find_app("served_here:Other", {}).services] == ["Other"]
     with pytest.raises(Refused, match=r"has no 'Nix'; its services are Small, Other"):
         find_app("served_here:Nix", {})
-    with pytest.raises(Refused, match=r"these settings do not fit \(.*\):\n  port: "):
+    with pytest.raises(DefinitionError, match=r"these settings do not fit \(.*\):\n  port: "):
         find_app("served_here:app", {"port": "many"})
+
+
+def test_an_app_names_the_setting_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DefinitionError, match=r"worker: there is no such setting; is it workers\?"):
+        App(Small, worker=2)
+    monkeypatch.setenv("MOTHLIGHT_PORT", "tcp://10.0.0.1:80")
+    with pytest.raises(DefinitionError, match=r"port: .*Kubernetes sets that .* called mothlight"):
+        App(Small)
+
+
+def test_a_variable_that_is_nearly_a_setting_is_warned_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MOTHLIGHT_WORKER", "2")
+    monkeypatch.setenv("MOTHLIGHT_SERVICE_HOST", "10.0.0.1")  # what Kubernetes sets
+    module._look_at.cache_clear()
+    module.read()
+    module.read()
+    assert caplog.messages == ["MOTHLIGHT_WORKER is no setting; is it MOTHLIGHT_WORKERS?"]

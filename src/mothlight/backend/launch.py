@@ -2,7 +2,7 @@
 
 The command line has one started before it knows what to serve (``prepare``): it imports Mothlight
 beside the front, and is the first worker (``launch``), or goes (``dismiss``). So this module, which
-is imported before all others, imports none of them but ``memory``.
+is imported before all others, imports hardly any of them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ import sys
 from typing import NamedTuple
 
 from .. import memory
-
-ENVIRONMENT = "MOTHLIGHT_WORKER"
-"""Set in the environment of worker processes; when they are started, to the process id of their
-front."""
+from ..parent import FRONT
 
 ARENA = 256 * 1024 * 1024
 """Bytes of memory for each direction, in which large files are handed over. It takes memory only
@@ -90,7 +87,7 @@ def surroundings(threads: int) -> tuple[list[str], str | None, dict[bytes, bytes
     variables = {name.encode(): value.encode() for name, value in _KEPT.items()} | os.environb
     for name in (b"OMP_NUM_THREADS", b"MKL_NUM_THREADS"):
         variables.setdefault(name, b"%d" % threads)
-    variables[ENVIRONMENT.encode()] = b"1"
+    variables[FRONT.encode()] = b"1"
     try:
         folder = os.getcwdb()
     except OSError:  # it has been deleted
@@ -109,7 +106,7 @@ def _start() -> Launched:
             pass_fds=[number for number in numbers if number],
             stdin=subprocess.DEVNULL,
             process_group=0,  # with it goes what its model starts
-            env={**_KEPT, **os.environ, ENVIRONMENT: str(os.getpid())},
+            env={**_KEPT, **os.environ, FRONT: str(os.getpid())},
         )
     except BaseException:
         sending.close()

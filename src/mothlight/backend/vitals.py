@@ -10,9 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from ..parent import end_with_parent
+from ..parent import FRONT, end_with_parent
 from . import wire
-from .launch import ENVIRONMENT
 
 _PAUSE = 0.5
 """Seconds between two pulses."""
@@ -50,7 +49,7 @@ def die_with_parent() -> None:
     does not know how (it is Linux that does), the end of our socket tells us."""
     if sys.platform == "linux":
         end_with_parent(signal.SIGKILL)
-        parent = os.environ.get(ENVIRONMENT)
+        parent = os.environ.get(FRONT)
         if parent and os.getppid() != int(parent):  # it went before we had asked
             os._exit(0)
 
