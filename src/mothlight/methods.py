@@ -357,6 +357,12 @@ def _own_start(
     found = inspect.getattr_static(cls, name, None)
     if not inspect.isfunction(found):
         shown = name or getattr(start, "__name__", repr(start))
+        if hasattr(found, "func"):
+            raise DefinitionError(
+                f"{who} is stepped from {shown}, which is marked itself",
+                f"take the mark off {shown}: it makes the states, and clients call {step.__name__}",
+                at=step,
+            )
         raise DefinitionError(
             f"{who} is stepped from {shown}, which is not a function of {cls.__name__}",
             "write it in the class, unmarked, and under a name that nothing else takes:   "

@@ -148,8 +148,9 @@ def supervise(target: str, arguments: Sequence[str], host: str, port: int, grace
     try:
         supervisor = Supervisor(command, host, port, grace, [folder])
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        log.error(TAKEN, port)
+        if error.errno == errno.EADDRINUSE:
+            log.error(TAKEN, port)
+        else:
+            log.error("%s", error)
         return 3
     return supervisor.run()

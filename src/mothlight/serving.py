@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 
 from . import logs
@@ -17,6 +19,13 @@ def serve(app: App) -> int:
         raise DefinitionError(
             "serve() was reached while a worker imported this module",
             'guard it:   if __name__ == "__main__": mothlight.serve(app)',
+        )
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop()
+        raise DefinitionError(
+            "serve() was called in an event loop, which it would hold up",
+            "call it from ordinary code:   mothlight.serve(app)   or give the app to the server of "
+            "this loop, as it is an ASGI application",
         )
     logs.set_up(app.settings.log, app.settings.log_level)
     app.launch()

@@ -82,8 +82,10 @@ def _import(name: str) -> ModuleType:
     if path.suffix == ".py":
         if not path.exists():
             raise Refused(f"there is no file {name}")
-        sys.path.insert(0, str(path.resolve().parent))
-        name = path.stem
+        folder, name = path.resolve().parent, path.stem
+        while (folder / "__init__.py").exists():  # so that it may import from its package
+            folder, name = folder.parent, f"{folder.name}.{name}"
+        sys.path.insert(0, str(folder))
     else:
         sys.path.insert(0, "")
     try:

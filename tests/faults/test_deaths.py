@@ -63,7 +63,7 @@ def test_kill_9_of_the_only_worker(faulty: Start, show: Show) -> None:
 @pytest.mark.parametrize(
     ("how", "cause"),
     [
-        ("sys.exit", "exit status 1"),
+        ("sys.exit", "exit status 3"),
         ("os._exit", "exit status 4"),
         ("abort", "signal 6 (SIGABRT)"),
         ("segfault", "signal 11 (SIGSEGV)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mothlight import App, DefinitionError, method, serve, service
 from mothlight.backend import launch
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no workers")
@@ -180,3 +182,55 @@ def test_what_does_not_fit_into_the_socket_is_sent_later(
         monkeypatch.setenv(f"LARGE_{number}", "x" * 100_000)
     found = told(folder, "serve", "api")
     assert found.stdout.splitlines()[-1] == "0 2 True", found.stderr
+
+
+def test_a_service_that_no_worker_can_import_is_named(folder: Path) -> None:
+    @service
+    class Inside:
+        @method
+        def say(self, x: int) -> int:
+            return x
+
+    app = App(Inside, workers=1)
+    with pytest.raises(
+        DefinitionError, match=r"^Inside is defined inside a function(.|\n)*workers=0"
+    ):
+        app.launch()
+    script = FIRST + "\nfrom mothlight import App, serve\nserve(App(Told, port=0))\n"
+    found = subprocess.run(
+        [sys.executable, "-"], input=script, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "Told is defined in a notebook, at a prompt or in what came through" in found.stderr
+
+
+def test_serve_in_an_event_loop_is_told() -> None:
+    async def main() -> None:
+        serve(App(Outside, workers=1))
+
+    with pytest.raises(DefinitionError, match="called in an event loop"):
+        asyncio.run(main())
+
+
+def test_a_file_of_a_package_may_import_from_it(folder: Path) -> None:
+    package = folder / "outer" / "inner"
+    package.mkdir(parents=True)
+    for path in (package, package.parent):
+        (path / "__init__.py").touch()
+    (package / "names.py").write_text("NAME = 3\n")
+    (package / "api.py").write_text("from .names import NAME\n" + FIRST)
+    found = told(folder, "contract", str(package / "api.py"))
+    assert found.stdout.splitlines()[-1] == "0 0 True", found.stderr
+
+
+def test_an_address_that_is_not_ours_is_told_without_a_traceback(folder: Path) -> None:
+    found = told(folder, "serve", "first", "--reload", "--host", "192.0.2.1", "--port", "0")
+    assert "Cannot assign requested address" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert found.stdout.splitlines()[-1] == "3 0 True"
+
+
+@service
+class Outside:
+    @method
+    def say(self, x: int) -> int:
+        return x

@@ -414,7 +414,7 @@ def test_what_stood_behind_the_batch_that_dies_is_run_by_the_next_worker(
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("leave", "exit status 1"), ("leave_async", "exit status 1"), ("stumble", "exit status 1")],
+    [("leave", "exit status 7"), ("leave_async", "exit status 7"), ("stumble", "exit status 4")],
 )
 def test_a_model_that_exits_loses_no_call(run: Run, name: str, reason: str) -> None:
     async def main() -> None:
@@ -425,7 +425,7 @@ def test_a_model_that_exits_loses_no_call(run: Run, name: str, reason: str) -> N
                     async for _ in made.stream(Trade.stumble, "exit"):
                         pass
                 else:
-                    await made.call(getattr(Trade, name), 1)
+                    await made.call(getattr(Trade, name), 7)
             assert await made.call(Trade.pid) != before
 
     run(main())

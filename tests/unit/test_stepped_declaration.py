@@ -374,7 +374,6 @@ def served(self: Any, prompt: Prompt) -> Token: ...
         ({}, start, "start"),  # not in the class
         ({"start": text}, start, "start"),  # replaced by another
         ({"start": staticmethod(start)}, staticmethod(start), "start"),
-        ({"served": served}, served, "served"),
         ({"size": int}, int, "size"),
         ({"start": start}, "start", "'start'"),
     ],
@@ -387,6 +386,14 @@ def test_a_start_is_a_function_of_the_class(parts: dict[str, Any], given: Any, s
     assert caught.value.what == expected
     assert START in caught.value.mend
     assert caught.value.location == f"{__file__}:{step.__code__.co_firstlineno}"
+
+
+def test_a_start_is_not_served_itself() -> None:
+    marked = stepped(served)(step)
+    told = "Shop.step is stepped from served, which is marked itself"
+    with pytest.raises(DefinitionError, match=told) as caught:
+        Service(type("Shop", (), {"served": served, "step": marked}), "Shop")
+    assert caught.value.mend.startswith("take the mark off served:")
 
 
 def test_a_subclass_may_not_take_a_start_away() -> None:

@@ -59,9 +59,9 @@ def prepare() -> None:
             _spare.append(_start())
 
 
-def launch() -> Launched:
-    """A process that waits to be told what to load. Raises OSError, and DefinitionError where no
-    process can be given our sockets."""
+def launch(address: str) -> Launched:
+    """A process that waits to be told to load ``module:Class``. Raises OSError, and DefinitionError
+    where no process can be given our sockets, or could import that."""
     if sys.platform == "win32":
         from ..definition import DefinitionError
 
@@ -69,6 +69,7 @@ def launch() -> Launched:
             "there are no worker processes on Windows",
             "run the models in this process:   App(..., workers=0)   or   serve --workers 0",
         )
+    _check(address)
     return _spare.pop() if _spare else _start()
 
 
@@ -92,7 +93,11 @@ def surroundings(threads: int) -> tuple[list[str], str | None, dict[bytes, bytes
         folder = os.getcwdb()
     except OSError:  # it has been deleted
         folder = b""
-    return sys.path, getattr(sys.modules["__main__"], "__file__", None), variables, folder
+    return sys.path, _main(), variables, folder
+
+
+def _main() -> str | None:
+    return getattr(sys.modules["__main__"], "__file__", None)
 
 
 def _start() -> Launched:
@@ -120,3 +125,19 @@ def _start() -> Launched:
     sending.setblocking(False)
     receiving.setblocking(False)
     return Launched(popen, sending, receiving, *arenas)
+
+
+def _check(address: str) -> None:
+    module, _, name = address.partition(":")
+    where = ""
+    if "<locals>" in name:
+        where, name = "inside a function", name.rpartition(".")[2]
+    elif module == "__main__" and not os.path.isfile(_main() or ""):
+        where = "in a notebook, at a prompt or in what came through a pipe"
+    if where:
+        from ..definition import DefinitionError
+
+        raise DefinitionError(
+            f"{name} is defined {where}, and a worker process cannot import it from there",
+            "move it to the top of a module, or run it in this process:   App(..., workers=0)",
+        )

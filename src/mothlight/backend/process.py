@@ -88,7 +88,7 @@ class Process(asyncio.Protocol):
 
     def launch(self) -> Launched:
         """Starts the process, which begins to load; ``start`` waits for it. Raises OSError."""
-        launched = self._launched = launch()
+        launched = self._launched = launch(self.service.address)
         self._popen = launched.popen
         methods = self.service.methods.values()
         self._requests = Arena.of(launched.requests, any(m.input.has_media for m in methods))

@@ -78,9 +78,10 @@ def give_way() -> None:
 
 
 def die(error: BaseException) -> NoReturn:
-    """Ends the process at once."""
+    """Ends the process at once, with the status of a model's ``sys.exit(status)``."""
     log.error("the worker ends", exc_info=error)
-    os._exit(1)
+    status = error.code if isinstance(error, SystemExit) else None
+    os._exit(status & 0xFF if isinstance(status, int) else 1)
 
 
 class Tasks:

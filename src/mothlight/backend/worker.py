@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 
 from .. import logs
-from ..errors import Cancelled, DeadlineExceeded, DefinitionError
+from ..errors import Cancelled, DeadlineExceeded
 from ..memory import hurry, settle
 from ..services import Service
 from . import placement, vitals, wire
@@ -207,12 +207,7 @@ def load(setup: wire.Setup) -> Service:
     sys.path[:] = setup.path
     module_name, _, qualname = setup.address.partition(":")
     if module_name == "__main__":
-        if setup.main is None:
-            raise DefinitionError(
-                f"{qualname} is defined in a notebook or at a prompt, and a worker process cannot "
-                "import it from there",
-                "move it to a module, or run it in this process:   App(..., workers=0)",
-            )
+        assert setup.main
         found: Any = runpy.run_path(setup.main, run_name=MAIN)[qualname.split(".")[0]]
         parts = qualname.split(".")[1:]
     else:
