@@ -340,7 +340,7 @@ class Superseded(Error):
 
 
 class Overloaded(Error):
-    "the server has more work than it can do; try again in {retry_after} s"
+    "the server cannot serve this call in time; try again in {retry_after} s"
 
     code = Code.UNAVAILABLE
     retry_after: float

@@ -6,6 +6,7 @@ import pytest
 from desk import Desk
 
 from mothlight import App
+from mothlight.errors import DefinitionError
 from mothlight.protocols.callers import Callers
 from mothlight.settings import Settings
 
@@ -60,5 +61,5 @@ def test_who_has_a_network_is_one_caller(address: str, expected: str) -> None:
 
 
 def test_what_is_no_network_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"proxies\n.*10\.0\.0\.0/33"):
+    with pytest.raises(DefinitionError, match=r"proxies: .*10\.0\.0\.0/33"):
         App(Desk, proxies="10.0.0.0/33")
