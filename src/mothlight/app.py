@@ -69,6 +69,7 @@ class App:
         self._hook = _hook(authenticate, settings)
         self.calls = self._calls(_limited(self.backend, self._hook, settings))
         self._started = 0
+        self._turn = asyncio.Lock()  # of who starts or stops it
         self._has_begun = False
         self._end: float | None = None  # when the time to drain is over, once it has begun
 
@@ -128,20 +129,24 @@ class App:
         """Starts the workers, and returns when every model is loaded. Raises StartupError, and
         DefinitionError where the file of API keys cannot be read."""
         self._has_begun = True
-        if self._started == 0:
-            if isinstance(self._hook, ApiKeys):
-                self._hook.load()
-            async with AsyncExitStack() as begun:
-                await self.backend.start()
-                begun.push_async_callback(self.backend.stop, 0.0)
-                await self.calls.start()
-                begun.push_async_callback(self.calls.stop, 0.0)
-                if self._observer:
-                    self._observer.start()
-                begun.pop_all()
-            self.site.open()
-            self._end = None
-        self._started += 1
+        async with self._turn:
+            if self._started == 0:
+                await self._start()
+            self._started += 1
+
+    async def _start(self) -> None:
+        if isinstance(self._hook, ApiKeys):
+            self._hook.load()
+        async with AsyncExitStack() as begun:
+            await self.backend.start()
+            begun.push_async_callback(self.backend.stop, 0.0)
+            await self.calls.start()
+            begun.push_async_callback(self.calls.stop, 0.0)
+            if self._observer:
+                self._observer.start()
+            begun.pop_all()
+        self.site.open()
+        self._end = None
 
     def drain(self) -> None:
         """Begins to stop: takes no new sockets, and the ``drain`` seconds count from here on."""
@@ -151,15 +156,16 @@ class App:
     async def stop(self) -> None:
         """Lets accepted calls end until ``drain`` seconds are over, then ends the workers; nothing
         where it was not started."""
-        if self._started == 0:
-            return
-        self._started -= 1
-        if self._started == 0:
-            end = time.monotonic() + self.settings.drain if self._end is None else self._end
-            await self.calls.stop(max(0.0, end - time.monotonic()))
-            await self.backend.stop(max(0.0, end - time.monotonic()))
-            if self._observer:
-                await asyncio.to_thread(self._observer.stop)
+        async with self._turn:
+            if self._started == 0:
+                return
+            self._started -= 1
+            if self._started == 0:
+                end = time.monotonic() + self.settings.drain if self._end is None else self._end
+                await self.calls.stop(max(0.0, end - time.monotonic()))
+                await self.backend.stop(max(0.0, end - time.monotonic()))
+                if self._observer:
+                    await asyncio.to_thread(self._observer.stop)
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncIterator[None]:

@@ -199,6 +199,20 @@ def test_a_start_that_fails_leaves_no_workers(run: Run, monkeypatch: pytest.Monk
     run(main())
 
 
+def test_starts_at_the_same_time_make_one_set_of_workers(run: Run) -> None:
+    async def main() -> None:
+        made = App(Desk, workers=1)
+        await asyncio.gather(made.start(), made.start())
+        try:
+            assert len(made.backend._crews[Service.of(Desk)]._processes) == 1  # type: ignore[attr-defined]
+            await made.stop()
+            assert await made.call(Desk.bell) == "ding", "who started it second still has it"
+        finally:
+            await made.stop()
+
+    run(main())
+
+
 def test_a_websocket_is_turned_away(run: Run) -> None:
     async def main() -> list[Any]:
         sent: list[Any] = []
