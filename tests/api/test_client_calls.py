@@ -55,8 +55,14 @@ class Ear:
         return sum(len(file.data) for file in files)
 
     @method
+    def repeat(self, words: Iterator[str]) -> Iterator[str]:
+        for word in words:
+            yield word * 4
+
+    @method
     def stick(self, words: Iterator[str]) -> Iterator[str]:
         CALLS["left"] = 0
+        time.sleep(0.5)  # what it gives comes when all that holds messages is full
         yield next(words)[:1]
         while not current_call().cancelled:
             time.sleep(0.01)
@@ -282,6 +288,54 @@ def test_what_the_messages_raise(server: TestClient, ask: Ask) -> None:
         ask.stream(server.url, Ear.echo, broken())
     with pytest.raises(Error, match="valid string"):
         ask.stream(server.url, Ear.echo, ["a", 5])
+
+
+def test_a_method_that_gives_more_than_it_takes(
+    server: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither waits for the other while both directions are full."""
+    monkeypatch.setattr("mothlight.client.outbox.MAX_BYTES", 64 << 20)  # more than systems hold
+    words = [str(number % 10) * 40_000 for number in range(600)]
+    assert ask.stream(server.url, Ear.repeat, words) == [word * 4 for word in words]
+
+
+def test_messages_that_take_their_time(server: TestClient) -> None:
+    """Items come while the next message is waited for; and leaving does not wait for it."""
+    more, closed = threading.Event(), threading.Event()
+
+    def words() -> Iterator[str]:
+        try:
+            yield "a"
+            more.wait(30)
+            yield "b"
+        finally:
+            closed.set()
+
+    with Client(server.url, trust_env=False) as client:
+        with closing(client.stream(Ear.echo, words())) as items:
+            assert next(items) == "A"
+            start = time.monotonic()
+        assert time.monotonic() - start < 5
+        assert not closed.is_set()
+        more.set()
+        assert closed.wait(5), "the messages are closed in the thread that takes them"
+
+
+def test_a_caller_that_takes_its_time(server: TestClient) -> None:
+    taken = 0
+
+    def words() -> Iterator[str]:
+        nonlocal taken
+        for _ in range(2_000):
+            taken += 1
+            yield "x" * 40_000
+
+    with Client(server.url, trust_env=False) as client:
+        items = client.stream(Ear.echo, words())
+        assert next(items) == "X" * 40_000
+        time.sleep(2)
+        assert taken < 1_500, "what nobody takes is not asked for"
+        assert sum(1 for _ in items) == 1_999
 
 
 def test_messages_by_the_contract(server: TestClient) -> None:

@@ -23,7 +23,7 @@ from .operation import AsyncOperation, begun
 from .options import RETRIES, Changes, Options, Timeout, Token, address
 from .page import CONTRACT, Page
 from .stub import Stub, described
-from .talk_aio import Messages, talk
+from .talk_aio import Messages, frames, talk
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
@@ -222,8 +222,9 @@ class AsyncClient:
     async def _talk(self, exchange: Exchange[O], messages: Messages) -> AsyncGenerator[O]:
         if self._http.is_closed:
             raise closed(exchange.url)
+        conversation = Conversation(exchange, self._given)
         try:
-            async with aclosing(talk(Conversation(exchange, self._given), messages)) as items:
+            async with aclosing(talk(conversation, frames(conversation, messages))) as items:
                 async for item in items:
                     yield item
         except BaseException:

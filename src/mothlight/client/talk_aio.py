@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from .conversation import Conversation
+from .outbox import Frame
 
 O = TypeVar("O")  # noqa: E741
 
@@ -18,8 +19,24 @@ LOST = (WebSocketException, OSError, EOFError)
 Messages = AsyncIterable[Any] | Iterable[Any]
 
 
-async def talk(conversation: Conversation[O], messages: Messages) -> AsyncGenerator[O]:
-    """The items of a call that takes these messages. What taking them raises is raised here."""
+async def frames(conversation: Conversation[Any], messages: Messages) -> AsyncGenerator[Frame]:
+    """The frames of messages."""
+    try:
+        if isinstance(messages, AsyncIterable):
+            async for message in messages:
+                yield conversation.encode(message)
+        else:
+            for message in messages:
+                yield conversation.encode(message)
+    finally:
+        if (close := getattr(messages, "aclose", None)) is not None:
+            with suppress(RuntimeError):  # it is running elsewhere
+                await close()
+
+
+async def talk(conversation: Conversation[O], messages: AsyncGenerator[Frame]) -> AsyncGenerator[O]:
+    """The items of a call that takes messages of these frames. What taking them raises is raised
+    here."""
     feeder = _Feeder(conversation, messages)
     try:
         while not conversation.ended:
@@ -53,8 +70,8 @@ async def _frame(socket: ClientConnection, conversation: Conversation[Any]) -> s
 class _Feeder:
     """Takes the messages, and sends them on whatever connection there is."""
 
-    def __init__(self, conversation: Conversation[Any], messages: Messages) -> None:
-        self.conversation, self.outbox = conversation, conversation.outbox
+    def __init__(self, conversation: Conversation[Any], messages: AsyncGenerator[Frame]) -> None:
+        self.outbox = conversation.outbox
         self._messages = messages
         self._changed = asyncio.Event()  # something may be sent, or taken
         self._room = asyncio.Event()
@@ -92,30 +109,19 @@ class _Feeder:
 
     async def _feed(self) -> None:
         try:
-            if isinstance(self._messages, AsyncIterable):
-                async for message in self._messages:
-                    await self._put(message)
-            else:
-                for message in self._messages:
-                    await self._put(message)
+            async with aclosing(self._messages):
+                async for frame in self._messages:
+                    while self.outbox.is_full:
+                        self._room.clear()
+                        await self._room.wait()
+                    self.outbox.add(frame)
+                    self._changed.set()
             self.outbox.end()
             self._changed.set()
-        except Exception as error:
+        except BaseException as error:  # raised to who waits for the items
             self._failure = error
             if self._socket is not None:
                 self._socket.transport.abort()
-        finally:
-            if (close := getattr(self._messages, "aclose", None)) is not None:
-                with suppress(RuntimeError):  # it is running elsewhere
-                    await close()
-
-    async def _put(self, message: Any) -> None:
-        frame = self.conversation.encode(message)
-        while self.outbox.is_full:
-            self._room.clear()
-            await self._room.wait()
-        self.outbox.add(frame)
-        self._changed.set()
 
     async def _send(self, socket: ClientConnection) -> None:
         with suppress(*LOST):
